@@ -88,7 +88,7 @@ def parse_ranked(
     split: str,
     seed: int,
     standardize: Standardizer | None = None,
-) -> tuple[Parsed, np.ndarray]:
+) -> tuple[Parsed, np.ndarray, np.ndarray]:
     """Convert a list of SMILES in this process, with the ranks by which those that could be read are split.
 
     Args:
@@ -98,15 +98,17 @@ def parse_ranked(
         seed: Seed of the split.
         standardize: Standardises the molecules, which are split by what they become.
 
+    Returns:
+        What was read, the ranks, and hashes of the molecules, which are those of ``"random"``: equal ones are equal
+        molecules.
+
     Example:
-        >>> parsed, ranks = parse_ranked(["OCC", "C(", "CCO"], max_atoms=None, split="random", seed=0)
-        >>> parsed.kept, len(ranks), bool(ranks[0] == ranks[1])
-        ([0, 2], 2, True)
+        >>> parsed, ranks, names = parse_ranked(["OCC", "C(", "CCO"], max_atoms=None, split="column", seed=0)
+        >>> parsed.kept, len(ranks), bool(names[0] == names[1])
+        ([0, 2], 0, True)
     """
     parsed = parse_molecules(smiles, max_atoms, standardize=standardize)
-    names: Iterable[str] = ()
+    names = rank_names(canonical_smiles(parsed.smiles), seed)
     if split == "random":
-        names = canonical_smiles(parsed.smiles)
-    elif split == "scaffold":
-        names = map(scaffold_of, parsed.smiles)
-    return parsed, rank_names(names, seed)
+        return parsed, names, names
+    return parsed, rank_names(map(scaffold_of, parsed.smiles) if split == "scaffold" else (), seed), names

@@ -31,7 +31,8 @@ def test_mirror_images_have_one_scaffold():
     ("split", "alike"), [("random", [(0, 2)]), ("scaffold", [(0, 1), (0, 2), (1, 2)]), ("column", None)]
 )
 def test_molecules_are_ranked_by_what_they_are_split_by(split, alike):
-    parsed, ranks = parse_ranked([" OCC", "CC", "C(C)O", "nothing"], max_atoms=None, split=split, seed=0)
+    parsed, ranks, names = parse_ranked([" OCC", "CC", "C(C)O", "nothing"], max_atoms=None, split=split, seed=0)
     assert (parsed.kept, parsed.smiles) == ([0, 1, 2], ["OCC", "CC", "C(C)O"])
+    assert (names[0] == names[2], names[0] == names[1]) == (True, False)
     pairs = [(one, other) for one in range(len(ranks)) for other in range(one) if ranks[one] == ranks[other]]
     assert (len(ranks), sorted((other, one) for one, other in pairs)) == ((3, alike) if alike else (0, []))

@@ -33,6 +33,7 @@ from pyg_samsa.datasets.molecules.left_out_rows import (
     write_left_out,
 )
 from pyg_samsa.datasets.molecules.molecule_shards import Shard, convert_table
+from pyg_samsa.datasets.molecules.repeated_molecules import describe_repeated, find_repeated
 from pyg_samsa.datasets.molecules.standardized import changes_file, write_standardized
 from pyg_samsa.datasets.molecules.targets import CENSORED, CSV_TASKS, CellOptions, read_numbers, read_targets
 from pyg_samsa.datasets.option_types import Seed
@@ -53,7 +54,7 @@ from pyg_samsa.options import Option, check_integer
 from pyg_samsa.task import MASKED, SPLITS, Task
 
 _LOGGER = logging.getLogger(__name__)
-_VERSION = 8
+_VERSION = 9
 _FEW_ROWS = 10
 _WORTH_WORKERS = 2000
 
@@ -108,8 +109,9 @@ class CSVMolecules(SplitDataset):
 
     Fields are separated by commas, semicolons, tabs or ``|``; text is UTF-8 (with or without byte order mark), UTF-16
     or Windows-1252. A target that is missing is NaN, which losses and metrics leave out. Rows of the same molecule
-    are in the same random split. The prepared file in ``<root>/csv`` is used again while the content of the table and
-    the options are the same. Large tables are prepared in shards, and mapped into memory.
+    are in the same random split; a warning counts the molecules whose rows have different targets. The prepared file
+    in ``<root>/csv`` is used again while the content of the table and the options are the same. Large tables are
+    prepared in shards, and mapped into memory.
 
     Targets of a regression are float64, so that a small deviation beside a large mean is kept. With
     ``censored="bounds"`` a target such as ``>10`` is a lower bound: losses and metrics count a prediction on the right
@@ -334,6 +336,10 @@ def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | 
     if left_out:
         write_left_out(_left_out_file(prepared_file), left_out)
     changes, told = write_standardized(changes_file(prepared_file), shard, y, split_idx)
+    if task != MASKED:
+        repeated = find_repeated(shard.names, y, split_idx, bound=bound, extra=extra.values)
+        kinds = {"regression": task == "regression", "extra": bool(shard.extra)}
+        told += describe_repeated(repeated, shard.smiles, shard.rows, names, **kinds)
     prepared = molecules_to_prepared(
         shard.graphs,
         split_idx,

@@ -29,7 +29,7 @@ from pyg_samsa.io.worker_pool import map_chunks
 _LOGGER = logging.getLogger(__name__)
 SHARD_ROWS = 2**16
 """Rows of a shard. Tables of no more rows are converted in memory."""
-_FORMAT = 2
+_FORMAT = 3
 _GRAPHS = ("x", "edge_index", "edge_attr", "num_nodes", "num_edges")
 _DIGEST = 32
 
@@ -53,6 +53,7 @@ class Shard:
         graphs: Graphs of the K molecules.
         rows: Row of the file of each molecule, int64 [K].
         ranks: Ranks of the names by which they are split, 32 bytes [K]; empty for a split by a column.
+        names: Hashes of the molecules, 32 bytes [K]: equal ones are equal molecules.
         smiles: SMILES without blanks around them; standardised molecules.
         given: SMILES as given of those that the standardisation changed; empty for the others.
         steps: The steps that changed each molecule, uint8 [K]: bit k for step k of
@@ -67,6 +68,7 @@ class Shard:
     graphs: GraphTable
     rows: np.ndarray
     ranks: np.ndarray
+    names: np.ndarray
     smiles: Texts
     given: Texts
     steps: np.ndarray
@@ -124,7 +126,7 @@ def convert_table(
         >>> list(whole.smiles), list(parts.smiles), parts.left_out[0].reason
         (['CO', 'CC'], ['CO', 'CC'], 'RDKit cannot read this SMILES (the bracket ( is not closed)')
 
-    Cost: memory of a shard, about 1 KB a row, and of some 50 bytes for each row of the table; three times the disk of
+    Cost: memory of a shard, about 1 KB a row, and of some 80 bytes for each row of the table; three times the disk of
     the prepared file until the folder is deleted.
     """
     import_rdkit()
@@ -161,7 +163,7 @@ def convert_table(
 def _shards(
     rows: Iterator[TableRow],
     left_out: list[LeftOut],
-    convert: Callable[[list[str]], tuple[Parsed, np.ndarray]],
+    convert: Callable[[list[str]], tuple[Parsed, np.ndarray, np.ndarray]],
     *,
     size: int,
     workers: int,
@@ -177,22 +179,25 @@ def _shards(
 
     taken: list[TableRow] = []
     parts: list[Parsed] = []
-    ranks: list[np.ndarray] = []
-    for _, (parsed, ranked) in map_chunks(convert, chunks(), workers=workers):
+    hashes: list[tuple[np.ndarray, np.ndarray]] = []
+    for _, (parsed, ranks, names) in map_chunks(convert, chunks(), workers=workers):
         chunk = waiting.popleft()
         taken += chunk
         parts.append(parsed)
-        ranks.append(ranked)
+        hashes.append((ranks, names))
         advance(len(chunk))
         if len(taken) >= size:
-            yield _shard(taken, parts, ranks, left_out)
-            taken, parts, ranks = [], [], []
+            yield _shard(taken, parts, hashes, left_out)
+            taken, parts, hashes = [], [], []
     if taken:
-        yield _shard(taken, parts, ranks, left_out)
+        yield _shard(taken, parts, hashes, left_out)
 
 
 def _shard(
-    taken: Sequence[TableRow], parts: Sequence[Parsed], ranks: Sequence[np.ndarray], left_out: list[LeftOut]
+    taken: Sequence[TableRow],
+    parts: Sequence[Parsed],
+    hashes: Sequence[tuple[np.ndarray, np.ndarray]],
+    left_out: list[LeftOut],
 ) -> Shard:
     parsed = join_parsed(parts)
     # The table is read ahead: what follows the last row belongs to the next shard.
@@ -209,7 +214,8 @@ def _shard(
         len(taken),
         parsed.table,
         np.array([row.row for row in kept], dtype=np.int64),
-        np.concatenate(ranks),
+        np.concatenate([ranks for ranks, _ in hashes]),
+        np.concatenate([names for _, names in hashes]),
         Texts.of(parsed.smiles),
         Texts.of("" if one is None else one.before for one in changed),
         np.array([0 if one is None else pack_steps(one.steps) for one in changed], dtype=np.uint8),
@@ -221,13 +227,13 @@ def _shard(
 
 
 def _save(shard: Shard, path: Path) -> None:
-    ranks = np.frombuffer(bytearray(shard.ranks.astype(f"S{_DIGEST}").tobytes()), dtype=np.uint8)
     content = {
         "format": _FORMAT,
         "count": shard.count,
         "graphs": {name: torch.from_numpy(getattr(shard.graphs, name)) for name in _GRAPHS},
         "rows": torch.from_numpy(shard.rows),
-        "ranks": torch.from_numpy(ranks),
+        "ranks": _as_bytes(shard.ranks),
+        "names": _as_bytes(shard.names),
         "steps": torch.from_numpy(shard.steps),
         "texts": [[texts.content, texts.ptr] for texts in shard.texts],
         "targets": len(shard.targets),
@@ -235,6 +241,10 @@ def _save(shard: Shard, path: Path) -> None:
     }
     with atomic_write(path) as temporary:
         torch.save(content, temporary)
+
+
+def _as_bytes(hashes: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.frombuffer(bytearray(hashes.astype(f"S{_DIGEST}").tobytes()), dtype=np.uint8))
 
 
 def _load(path: Path) -> Shard:
@@ -253,6 +263,7 @@ def _load(path: Path) -> Shard:
             GraphTable(*(content["graphs"][name].numpy() for name in _GRAPHS)),
             content["rows"].numpy(),
             content["ranks"].numpy().view(f"S{_DIGEST}"),
+            content["names"].numpy().view(f"S{_DIGEST}"),
             smiles,
             given,
             content["steps"].numpy(),
@@ -312,6 +323,7 @@ def _join(paths: Sequence[Path], folder: Path) -> Shard:
         ),
         np.concatenate([shard.rows for shard in shards]),
         np.concatenate([shard.ranks for shard in shards]),
+        np.concatenate([shard.names for shard in shards]),
         smiles,
         given,
         np.concatenate([shard.steps for shard in shards]),
