@@ -94,8 +94,10 @@ SIGNS = {
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the generated pages."""
+    """Add the generated pages; those that say in a clone how to build them give way."""
     for path, text in _pages():
+        if (told := files.get_file_from_path(path)) is not None:
+            files.remove(told)
         files.append(File.generated(config, path, content=text))
     return files
 

@@ -163,9 +163,78 @@ def test_what_a_page_names_exists(name):
             if importlib.util.find_spec(f"pyg_samsa.cli.{command.replace('-', '_')}") is None:
                 wrong.append(text)
     wrong += [path for path in re.findall(r"\]\[(pyg_samsa[\w.]+)\]", prose) if not found(path)]
-    links = [link for link in re.findall(r"\]\(([^)#\s]+)(?:#[\w-]+)?\)", prose) if "://" not in link]
-    wrong += [link for link in links if not (DOCS / name).parent.joinpath(link).exists() and "reference/" not in link]
     assert not wrong
+
+
+TEXTS = [page.relative_to(ROOT).as_posix() for page in PAGES]
+TEXTS += ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"]
+
+
+def in_a_clone():
+    """Return the files and folders that a clone has, where git knows; else those that are there."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    known = {ROOT / name for name in listed.stdout.split("\0") if name} if listed.returncode == 0 else set()
+    known = known or {path for path in ROOT.rglob("*") if ".venv" not in path.parts}
+    return known | {folder for path in known for folder in path.parents}
+
+
+def anchors(text):
+    """Return the anchors of the headings of a page, as GitHub and MkDocs make them."""
+    titles = re.findall(r"^#+ +(.+?) *$", FENCE.sub("", text), re.MULTILINE)
+    plain = (re.sub(r"[^\w\- ]", "", re.sub(r"\]\([^)]*\)", "", title)).lower().strip() for title in titles)
+    return {re.sub(r" ", "-", title) for title in plain}
+
+
+def relative_links(text):
+    """Yield target and anchor of every relative link and picture."""
+    prose = re.sub(r"`[^`\n]*`", "", FENCE.sub("", text))
+    found = re.findall(r"\]\(\s*<?([^)\s>]+)>?[^)]*\)", prose)
+    found += re.findall(r"^\[[^\]]+\]: +(\S+)", prose, re.MULTILINE)
+    found += re.findall(r"(?:src|href)=\"([^\"]+)\"", prose)
+    for link in found:
+        target, _, anchor = link.partition("#")
+        if not re.match(r"[a-z]+:", target):
+            yield target, anchor
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_relative_links_lead_somewhere_in_a_clone(name):
+    page, known, wrong = ROOT / name, in_a_clone(), []
+    text = page.read_text(encoding="utf-8")
+    for target, anchor in relative_links(text):
+        place = Path(os.path.normpath(page.parent / target)) if target else page
+        if place not in known:
+            wrong.append(target)
+        # The pages of the reference have their headings when the documentation is built.
+        elif anchor and place.suffix == ".md" and place.parent.name != "reference":
+            wrong += [] if anchor in anchors(place.read_text(encoding="utf-8")) else [f"{target}#{anchor}"]
+    assert not wrong
+
+
+def test_links_are_found_where_they_are():
+    text = "[a](b.md#c) ![p](d.png) `[no](x.md)` [`code`](e.md) <https://a.b> [w](https://c.d)\n\n[r]: f.md\n"
+    text += '<img src="g.svg">\n```text\n[no](y.md)\n```\n'
+    assert sorted(relative_links(text)) == [("b.md", "c"), ("d.png", ""), ("e.md", ""), ("f.md", ""), ("g.svg", "")]
+    assert anchors("# A title, `pe.*` and [more](x.md)\n## B\n") == {"a-title-pe-and-more", "b"}
+
+
+def test_pages_of_the_reference_say_in_a_clone_how_to_build_them_and_give_way(hooks):
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import File, Files
+
+    config = MkDocsConfig()
+    config.load_dict({"site_name": "x", "docs_dir": str(DOCS), "site_dir": str(ROOT / "site")})
+    assert config.validate() == ([], [])
+    config.plugins._current_plugin = "hooks"  # as MkDocs says while it calls them
+    told = sorted(page.relative_to(DOCS).as_posix() for page in (DOCS / "reference").rglob("*.md"))
+    assert told
+    files = Files([File(path, str(DOCS), str(ROOT / "site"), use_directory_urls=False) for path in told])
+    made = hooks.on_files(files, config)
+    for path in told:
+        assert "`make docs`" in read(path)
+        assert f"site/{path.removesuffix('.md')}.html" in read(path)
+        assert read(path).splitlines()[0] == made.get_file_from_path(path).content_string.splitlines()[0]
+        assert "make docs" not in made.get_file_from_path(path).content_string
 
 
 def found(path):
