@@ -73,8 +73,8 @@ class ConfigError(SAMSAError, ValueError):
             choices = list(allowed)
             expected = "one of " + ", ".join(repr(choice) for choice in choices)
             hint = hint or suggest(str(value), [str(choice) for choice in choices])
-        # An option of the command line that is missing has no value, as in Python.
-        got = "nothing" if value is None and key.startswith("--") else repr(value)
+        # An argument of the command line that is missing has no value, as in Python.
+        got = "nothing" if value is None and (key.startswith("--") or key.isupper()) else repr(value)
         super().__init__(f"{key}: got {got}, expected {expected}", hint=hint)
         self.key, self.value, self.expected = key, value, expected
 

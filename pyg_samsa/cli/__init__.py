@@ -20,6 +20,7 @@ from types import ModuleType
 
 from pyg_samsa._version import __version__
 from pyg_samsa.cli._arguments import add_verbosity
+from pyg_samsa.cli._parser import Parser
 from pyg_samsa.errors import EXIT_USER, SAMSAError, UserCodeError, suggest
 from pyg_samsa.io.files import FULL, UNWRITABLE, describe_unwritable
 from pyg_samsa.io.user_code import own_traceback
@@ -137,7 +138,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     options = [word for word in rest if word.startswith("-") and not word[1:2].isdigit()]
     if rest and (options or not _takes_late(args, rest)):
         near = suggest(options[0].partition("=")[0], args.parser._option_string_actions) if options else ""
-        args.parser.error(f"unrecognized arguments: {' '.join(rest)}" + (f" ({near})" if near else ""))
+        what = f"there is no option {options[0]}" if options else f"more arguments than expected: {' '.join(rest)}"
+        args.parser.fail(what, near)
     return args
 
 
@@ -160,14 +162,14 @@ def _takes_late(args: argparse.Namespace, rest: list[str]) -> bool:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="pyg-samsa",
         description="Train and use SAMSA networks (sampling self-attention) on graphs, point clouds and sequences.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"pyg-samsa {__version__}")
-    common = argparse.ArgumentParser(add_help=False)
+    common = Parser(add_help=False)
     add_verbosity(common)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, module in _commands().items():

@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
     give_back_settings(args)
     config = args.cfg_file or ("csv" if args.csv else "")
     if not config:
-        raise ConfigError("--csv", None, "a table of molecules, or a config as --cfg")
+        hint = "pyg-samsa baseline fingerprint --csv FILE --target-columns NAME"
+        raise ConfigError("--csv", None, "a table of molecules, or a config as --cfg", hint=hint)
     fingerprints.run(config, [*table_options(args), *opts, *args.opts], verbosity=args.verbosity)
     return 0

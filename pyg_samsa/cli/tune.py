@@ -50,7 +50,8 @@ def run(args: argparse.Namespace) -> int:
     opts = [*table_options(args), *args.opts]
     config = args.cfg_file or ("csv" if args.csv else "")
     if not config:
-        raise ConfigError("--csv", None, "a table of molecules, or a config as --cfg")
+        hint = "pyg-samsa tune --csv FILE --target-columns NAME"
+        raise ConfigError("--csv", None, "a table of molecules, or a config as --cfg", hint=hint)
     from pyg_samsa.experiments.tune import tune
     from pyg_samsa.training.console import make_console
 

@@ -50,7 +50,24 @@ def test_an_unknown_option_is_one_line_and_exit_code_2(name, capsys):
         main([name, *WORDS.get(name, []), "--no-such-option"])
     assert stopped.value.code == 2
     shown = capsys.readouterr()
-    assert shown.err.splitlines()[-1] == f"pyg-samsa {name}: error: unrecognized arguments: --no-such-option"
+    told, hint = shown.err.splitlines()
+    assert told == "error: there is no option --no-such-option"
+    assert hint.startswith("hint:  ")
+    assert shown.out == ""
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "doctor"])
+def test_without_arguments_a_command_says_in_two_lines_what_is_missing(name, capsys):
+    try:
+        code = main([name])
+    except SystemExit as stopped:
+        code = stopped.code
+    assert code == 2
+    shown = capsys.readouterr()
+    told, hint = shown.err.splitlines()
+    assert told.startswith("error: ")
+    assert "missing" in told or "got nothing" in told
+    assert hint.startswith(f"hint:  The command is `pyg-samsa {name} ") or "pyg-samsa " in hint
     assert shown.out == ""
 
 
