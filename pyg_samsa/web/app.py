@@ -26,7 +26,8 @@ from pyg_samsa.web.guard import Guard
 from pyg_samsa.web.jobs import BusyError, Jobs
 from pyg_samsa.web.limits import Limits
 from pyg_samsa.web.pictures import Explainer
-from pyg_samsa.web.routes import Site
+from pyg_samsa.web.problems import DOCUMENT, describe_invalid, describe_unreadable, hint_of
+from pyg_samsa.web.routes import NotThereError, Site
 from pyg_samsa.web.schemas import Info
 from pyg_samsa.web.served_models import ServedModel
 from pyg_samsa.web.uploads import ACCEPTED
@@ -114,22 +115,29 @@ def _add_pages(app: FastAPI, site: Site, *, local: bool) -> None:
 
 
 def _add_errors(app: FastAPI) -> None:
-    def problem(status: int, error: str, hint: str = "") -> JSONResponse:
+    def problem(status: int, error: str, hint: str) -> JSONResponse:
         return JSONResponse({"error": error, "hint": hint}, status_code=status)
 
     @app.exception_handler(SAMSAError)
     def refused(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, SAMSAError)
-        return problem(429 if isinstance(error, BusyError) else 422, str(error), error.hint)
+        return problem(429 if isinstance(error, BusyError) else 422, str(error), hint_of(error))
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"][1:]) or "request"
-        return problem(422, f"{place}: {first['msg']}", "The file /api/openapi.json says what is taken.")
+        return problem(422, *describe_invalid(error.errors()[0], error.body, request.url.path))
 
     @app.exception_handler(StarletteHTTPException)
     def missing(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, StarletteHTTPException)
-        return problem(error.status_code, str(error.detail))
+        path = request.url.path
+        if isinstance(error, NotThereError):
+            return problem(404, str(error.detail), error.hint)
+        if error.status_code == 404:
+            return problem(404, f"there is nothing at {path[:80]}", "The file /api/openapi.json lists all addresses.")
+        if error.status_code == 405:
+            return problem(405, f"{path[:80]} does not take {request.method}", DOCUMENT)
+        if isinstance(error.__cause__, (RecursionError, ValueError)):
+            return problem(error.status_code, *describe_unreadable(error.__cause__, path))
+        return problem(error.status_code, f"the form cannot be read: {error.detail}", DOCUMENT)

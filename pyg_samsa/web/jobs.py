@@ -19,6 +19,7 @@ from pyg_samsa.errors import ConfigError, DataError, SAMSAError
 from pyg_samsa.io.csv_columns import DoubledColumnError, NoColumnError
 from pyg_samsa.web.limits import Limits
 from pyg_samsa.web.predicted_table import Asked, PredictedTable, open_predicted_table
+from pyg_samsa.web.problems import hint_of
 from pyg_samsa.web.result_table import ResultTable
 from pyg_samsa.web.served_models import ServedModel
 from pyg_samsa.web.uploads import Upload, count_rows
@@ -259,7 +260,7 @@ class Jobs:
                 self._predict(job, table)
         except SAMSAError as error:
             _for_the_page(error, job.folder)
-            job.end(FAILED, str(error), error.hint)
+            job.end(FAILED, str(error), hint_of(error))
         except Exception as error:  # a bug, which must not leave the page waiting
             _LOGGER.exception("the prediction of %r failed", job.title)
             job.end(FAILED, f"{type(error).__name__}: the log of the server has the details", "")

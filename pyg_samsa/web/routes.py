@@ -35,7 +35,7 @@ from pyg_samsa.web.uploads import save_file, save_text
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": text}
     for status, text in {
-        400: "The name of the host is not that of the server, or a form cannot be read.",
+        400: "The name of the host is not that of the server, or the body cannot be read.",
         403: "The request comes from another site.",
         404: "There is no such table, row or model.",
         413: "The request is too large.",
@@ -44,6 +44,24 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     }.items()
 }
 router = APIRouter(prefix="/api", responses=PROBLEMS)
+_SHOWN = 80
+
+
+class NotThereError(HTTPException):
+    """A table, or a row of one, is not there.
+
+    Args:
+        error: One line that names it.
+        hint: What helps.
+
+    Example:
+        >>> NotThereError("there is no row 7", "Ask again later.").hint
+        'Ask again later.'
+    """
+
+    def __init__(self, error: str, hint: str) -> None:
+        super().__init__(404, error)
+        self.hint = hint
 
 
 @dataclass
@@ -86,18 +104,18 @@ class Site:
             name: Its id.
 
         Raises:
-            HTTPException: There is none.
+            NotThereError: There is none.
 
         Example:
             >>> site = Site([], Limits(), Jobs(Limits()), Explainer(Limits()))
             >>> site.jobs.close()
             >>> site.job("unknown")
             Traceback (most recent call last):
-            fastapi.exceptions.HTTPException: 404: there is no such table; it may have been deleted
+            pyg_samsa.web.routes.NotThereError: 404: there is no such table; it may have been deleted
         """
         job = self.jobs.get(name)
         if job is None:
-            raise HTTPException(404, "there is no such table; it may have been deleted")
+            raise NotThereError("there is no such table; it may have been deleted", "GET /api/jobs lists the tables.")
         return job
 
 
@@ -117,7 +135,7 @@ def info(site: Shared) -> Info:
 
 @router.post("/predict")
 def predict(asked: PredictRequest, site: Shared) -> list[Prediction]:
-    """Predict a few molecules at once, with every model."""
+    """Predict a few molecules at once, with every model; what is no molecule gets an error of its own."""
     return [found for model in site.chosen(asked.models) for found in _predict(model, asked, site.limits)]
 
 
@@ -129,8 +147,10 @@ def _predict(model: ServedModel, asked: PredictRequest, limits: Limits) -> list[
         if name in predictor.extra_columns
     }
     interval, note = model.possible_interval(asked.interval)
+    refused = [_why_refused(text, limits.max_smiles) for text in asked.smiles]
+    given = ["" if why or text is None else text for text, why in zip(asked.smiles, refused, strict=True)]
     with model.lock:
-        found = predictor.predict(asked.smiles, extra_columns=extra, interval=interval, max_atoms=limits.max_atoms)
+        found = predictor.predict(given, extra_columns=extra, interval=interval, max_atoms=limits.max_atoms)
     names, after = predictor.target_names, {change.position: change.after for change in found.changes}
     sets = set_texts(predictor.task, found) if found.sets is not None else None
 
@@ -143,18 +163,34 @@ def _predict(model: ServedModel, asked: PredictRequest, limits: Limits) -> list[
     return [
         Prediction(
             model=model.name,
-            smiles=smiles,
+            smiles=_shortened(smiles, limits.max_smiles),
             values=named(found.values, place) or {},
             low=named(found.low, place),
             high=named(found.high, place),
             sets=None if sets is None else {name: texts[place] for name, texts in sets.items() if texts[place]},
             standardized=after.get(place, ""),
-            error=found.errors[place],
+            error=refused[place] or found.errors[place],
             note=note,
-            neighbors=[NeighborInfo(**one._asdict()) for one in nearest(smiles, asked.neighbors)] if nearest else [],
+            neighbors=(
+                [NeighborInfo(**one._asdict()) for one in nearest(given[place], asked.neighbors)]
+                if nearest and not refused[place]
+                else []
+            ),
         )
         for place, smiles in enumerate(asked.smiles)
     ]
+
+
+def _why_refused(smiles: str | None, longest: int) -> str:
+    """Return why a SMILES is not read; empty if it is."""
+    if smiles is None:
+        return "no SMILES (null)"
+    return f"{len(smiles):,} characters, more than {longest:,}" if len(smiles) > longest else ""
+
+
+def _shortened(smiles: str | None, longest: int) -> str | None:
+    """Return a SMILES for the answer, which repeats no text that is too long."""
+    return smiles if smiles is None or len(smiles) <= longest else f"{smiles[:_SHOWN]}..."
 
 
 @router.get("/jobs")

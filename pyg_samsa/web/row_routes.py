@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, HTTPException, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
 from pyg_samsa.chem.ogb_features import parse_smiles, why_too_large
@@ -18,7 +18,7 @@ from pyg_samsa.web import result_table
 from pyg_samsa.web.downloads import download
 from pyg_samsa.web.pictures import why_not_drawn
 from pyg_samsa.web.result_table import ResultRow
-from pyg_samsa.web.routes import PROBLEMS, Shared, Site
+from pyg_samsa.web.routes import PROBLEMS, NotThereError, Shared, Site
 from pyg_samsa.web.schemas import LONGEST, ExplanationInfo, MethodInfo, NeighborInfo, RowInfo, RowPage
 from pyg_samsa.web.served_models import ServedModel
 
@@ -166,7 +166,9 @@ def neighbors(
 def _row(site: Site, job: str, number: int) -> ResultRow:
     found = site.job(job).results.row(number)
     if found is None:
-        raise HTTPException(404, f"there is no row {number:,} yet, or at all")
+        raise NotThereError(
+            f"there is no row {number:,} yet, or at all", f"GET /api/jobs/{job} says how many there are."
+        )
     if len(found.smiles) > site.limits.max_smiles:
         reason = f"{len(found.smiles):,} characters, more than {site.limits.max_smiles:,}"
         raise SmilesError(number, found.smiles, reason)
@@ -177,7 +179,7 @@ def _small(site: Site, row: ResultRow) -> ResultRow:
     """Refuse a molecule that is too large to be coloured."""
     mol = parse_smiles(row.smiles)
     if not isinstance(mol, str) and (reason := why_too_large(mol, site.limits.drawn_atoms)):
-        hint = "The prediction is not affected." if any(row.cells) else ""
+        hint = "The prediction is not affected." if any(row.cells) else "Molecules of this size are not coloured here."
         raise DataError(f"not coloured: {reason}", hint=hint)
     return row
 

@@ -39,12 +39,12 @@ class Problem(BaseModel):
     """Why a request was refused.
 
     Example:
-        >>> Problem(error="the file is empty", hint="").error
+        >>> Problem(error="the file is empty", hint="Choose another one.").error
         'the file is empty'
     """
 
     error: str = Field(description="One line that names the culprit.")
-    hint: str = Field(description="What can be done about it; may be empty.")
+    hint: str = Field(description="What can be done about it.", min_length=1)
 
 
 class ModelInfo(BaseModel):
@@ -144,7 +144,12 @@ class PredictRequest(Strict):
         []
     """
 
-    smiles: list[Annotated[str, Field(max_length=LONGEST)]] = Field(min_length=1, max_length=MOST_AT_ONCE)
+    smiles: list[str | None] = Field(
+        min_length=1,
+        max_length=MOST_AT_ONCE,
+        description="The molecules. null, and a text that is too long (ten characters for each allowed atom) or that "
+        "is no molecule, get an error of their own.",
+    )
     models: Names = []
     interval: Confidence | None = None
     extra_columns: dict[str, list[Finite | None]] = Field(
@@ -175,7 +180,7 @@ class Prediction(BaseModel):
     """
 
     model: str
-    smiles: str
+    smiles: str | None = Field(description="As it was given; the beginning of one that is too long.")
     values: dict[str, float] = Field(description="Name of a target or class -> value, or probability.")
     low: dict[str, float] | None = Field(None, description="Lower ends of the intervals.")
     high: dict[str, float] | None = Field(None, description="Upper ends of the intervals.")
@@ -236,7 +241,7 @@ class JobInfo(BaseModel):
     errors: int = Field(description="Number of finished rows without a prediction.")
     seconds: float
     message: str = Field(description="Why it ended before the last row; may be empty.")
-    hint: str
+    hint: str = Field(description="What can be done about it; empty without a message.")
     notes: list[str]
     header: list[str] = Field(description="Names of the columns of the table.")
     columns: list[ColumnInfo]

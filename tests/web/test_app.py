@@ -69,7 +69,13 @@ def test_the_colours_of_the_bars_are_served(client):
 
 
 def test_unknown_pages_are_one_line(client):
-    assert client.get("/api/nope").json() == {"error": "Not Found", "hint": ""}
+    assert client.get("/api/nope").json() == {
+        "error": "there is nothing at /api/nope",
+        "hint": "The file /api/openapi.json lists all addresses.",
+    }
+    answer = client.post("/api/info")
+    assert (answer.status_code, answer.json()["error"]) == (405, "/api/info does not take POST")
+    assert answer.json()["hint"]
 
 
 @pytest.mark.parametrize("kind", ["regression", "multilabel"])

@@ -2,6 +2,8 @@ import io
 
 import pytest
 
+from pyg_samsa.web.limits import Limits
+
 
 def test_info_describes_models_and_limits(client):
     found = client.get("/api/info").json()
@@ -77,6 +79,91 @@ def test_wrong_requests_are_one_line(client, asked, told):
     assert set(answer.json()) == {"error", "hint"}
     assert told in answer.json()["error"]
     assert "\n" not in answer.json()["error"]
+    assert answer.json()["hint"]
+
+
+def test_rows_that_are_no_molecules_leave_the_others_alone(client):
+    asked = {"smiles": ["CCO", None, "C" * 601, "", "C(", "C"], "models": ["atoms"], "neighbors": 1}
+    answer = client.post("/api/predict", json=asked)
+    assert answer.status_code == 200
+    found = answer.json()
+    assert [one["error"] for one in found] == [
+        "",
+        "no SMILES (null)",
+        "601 characters, more than 600",
+        "empty SMILES",
+        "RDKit cannot read this SMILES (the bracket ( is not closed)",
+        "",
+    ]
+    assert [one["values"] for one in found] == [{"atoms": 3.0}, {}, {}, {}, {}, {"atoms": 1.0}]
+    assert [one["smiles"] for one in found] == ["CCO", None, "C" * 80 + "...", "", "C(", "C"]
+    assert [len(one["neighbors"]) for one in found] == [1, 0, 0, 0, 0, 1]
+
+
+def test_the_longest_text_follows_from_the_limits(open_client, counter):
+    client = open_client([counter()], limits=Limits(max_atoms=2))
+    found = client.post("/api/predict", json={"smiles": ["C" * 21, "[12CH2:1]=[12CH2:2]"]}).json()
+    assert [one["error"] for one in found] == ["21 characters, more than 20", ""]
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "told"),
+    [
+        (b'{"smiles": ["CCO",}', 422, "the body is not JSON: expecting value at line 1, column 19"),
+        (b'{\n "smiles": [\n', 422, "the body is not JSON: expecting value at line 3, column 1"),
+        (b"", 422, "the body is empty, expected a JSON object"),
+        (b"[1]", 422, "the body is [1], expected a JSON object"),
+        (b'"C"', 422, 'the body is "C", expected a JSON object'),
+        (b"null", 422, "the body is null, expected a JSON object"),
+        (b'{"smiles": ["\xff"]}', 400, "the body cannot be read: it is not UTF-8 text at byte 14"),
+        (b'{"smile": ["C"]}', 422, "smiles is missing"),
+        (b'{"smiles": ["C"], "colour": 1}', 422, "there is nothing called colour"),
+        (b'{"smiles": ["C", 5]}', 422, "smiles[1]: got 5, expected a text"),
+        (b'{"smiles": [["C"]]}', 422, 'smiles[0]: got ["C"], expected a text'),
+        (b'{"smiles": "C"}', 422, 'smiles: got "C", expected a list'),
+        (b'{"smiles": []}', 422, "smiles: got 0 values, expected at least 1"),
+        (b'{"smiles": ["C"], "interval": 2}', 422, "interval: got 2, expected a number less than 1"),
+        (b'{"smiles": ["C"], "neighbors": 1.5}', 422, "neighbors: got 1.5, expected a whole number"),
+        (b'{"smiles": ["C"], "extra_columns": {"pH": ["a"]}}', 422, 'extra_columns.pH[0]: got "a", expected a number'),
+        (b'{"smiles": ["C"], "extra_columns": {"pH": [NaN]}}', 422, "extra_columns.pH[0]: got NaN, expected a finite"),
+    ],
+)
+def test_malformed_bodies_are_one_line_with_a_cure(client, content, status, told):
+    answer = client.post("/api/predict", content=content, headers={"content-type": "application/json"})
+    assert answer.status_code == status
+    assert set(answer.json()) == {"error", "hint"}
+    assert answer.json()["error"].startswith(told)
+    assert answer.json()["hint"]
+    assert "\n" not in answer.json()["error"] + answer.json()["hint"]
+
+
+def test_bodies_of_another_type_or_depth_are_told(client):
+    headers = {"content-type": "text/plain"}
+    answer = client.post("/api/predict", content=b'{"smiles": ["C"]}', headers=headers)
+    assert answer.json()["error"] == (
+        "the body is not sent as JSON, expected the header content-type: application/json"
+    )
+    assert answer.json()["hint"] == 'Send a JSON object, such as {"smiles": ["CCO"]}.'
+    deep = b'{"smiles": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    answer = client.post("/api/jobs", content=deep, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    assert answer.json() == {
+        "error": "the body cannot be read: it is nested too deeply",
+        "hint": 'Send a JSON object, such as {"text": "CCO ethanol"}.',
+    }
+    answer = client.post("/api/jobs/file", content=b"x", headers={"content-type": "multipart/form-data"})
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith("the form cannot be read: ")
+    assert answer.json()["hint"]
+    answer = client.post("/api/jobs/file", data={"models": ["atoms"]})
+    assert answer.json()["error"] == "file is missing"
+
+
+def test_tables_and_rows_that_are_not_there_have_a_hint(client, finish):
+    assert client.get("/api/jobs/none").json()["hint"] == "GET /api/jobs lists the tables."
+    job = finish(client, client.post("/api/jobs", json={"text": "C"}).json())
+    answer = client.get(f"/api/jobs/{job['id']}/rows/9/neighbors?model=atoms")
+    assert (answer.status_code, answer.json()["hint"]) == (404, f"GET /api/jobs/{job['id']} says how many there are.")
 
 
 @pytest.mark.parametrize("name", ["in.csv", "in.smi", "in.sdf", "in.xlsx", "in.csv.gz"])
