@@ -29,6 +29,7 @@ from pyg_samsa.options import check_integer
 
 if TYPE_CHECKING:
     from pyg_samsa.chem.molecule_changes import ChangeCounts
+    from pyg_samsa.experiments.training_molecules import TrainingMolecules
     from pyg_samsa.io.tables.table import TableReader
     from pyg_samsa.predict import Predictor
     from pyg_samsa.predict.shards import Shard
@@ -44,6 +45,7 @@ examples:
   pyg-samsa predict results/esol/0/model in.csv out.csv  the network of that run alone
   pyg-samsa predict results/esol/0 in.csv out.csv --uncertainty
   pyg-samsa predict results/esol/0 in.csv out.csv --interval 0.9
+  pyg-samsa predict results/esol/0 in.csv out.csv --nearest
   cat in.csv | pyg-samsa predict peptides - - | head     read stdin and write stdout
   pyg-samsa predict peptides in.parquet out.parquet      Parquet; also in.csv.gz, in.sdf, in.sdf.gz, in.mol
   pyg-samsa predict peptides shards/ predicted/          a folder of files of one format, file by file
@@ -100,6 +102,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="add intervals (sets of labels or classes) that hold the true value with probability C, such as 0.9",
     )
     parser.add_argument(
+        "--nearest",
+        action="store_true",
+        help="add the most similar training molecule, its similarity and its measured values; the model must be the "
+        "folder of a run. A similarity below 0.3 means that the molecule is far from the training",
+    )
+    parser.add_argument(
         "--escape-formulas",
         action="store_true",
         help="write an apostrophe before cells of IN that spreadsheets read as formulas; cells that are added always "
@@ -153,6 +161,7 @@ class _Work(NamedTuple):
 
     predictor: Predictor
     options: StreamOptions
+    nearest: TrainingMolecules | None
 
 
 def _predict_table(args: argparse.Namespace) -> str:
@@ -179,7 +188,7 @@ def _predict_table(args: argparse.Namespace) -> str:
         return ""
     told = _closing_line(done.rows, done.errors) + ("" if args.output == "-" else f": {args.output}")
     listed = "" if args.output == "-" else str(list_beside(Path(args.output)))
-    return told + closing_changes(done.changes, listed)
+    return told + closing_changes(done.changes, listed) + closing_far(done.rows - done.errors, done.far, args.model)
 
 
 def _predict_folder(args: argparse.Namespace) -> str:
@@ -200,7 +209,8 @@ def _predict_folder(args: argparse.Namespace) -> str:
     files = f"{len(shards):,} file{'s' * (len(shards) != 1)}"
     files += f" ({skipped:,} of them finished before)" if skipped else ""
     told = f"{_closing_line(done.rows, done.errors)}, in {files}: {args.output}"
-    return told + closing_changes(done.changes, str(shards[0].listed.parent))
+    told += closing_changes(done.changes, str(shards[0].listed.parent))
+    return told + closing_far(done.rows - done.errors, done.far, args.model)
 
 
 def _closing_line(rows: int, errors: int) -> str:
@@ -224,6 +234,30 @@ def closing_changes(changes: ChangeCounts | None, listed: str) -> str:
     if changes is None:
         return ""
     return f"\n{changes.text()}" + (f"; listed in {listed}" if changes.changed and listed else "")
+
+
+def closing_far(molecules: int, far: int | None, model: str) -> str:
+    r"""Return the line about molecules that are far from the training, after a line break; empty if they are not known.
+
+    Args:
+        molecules: Number of molecules with a prediction.
+        far: How many of them are far; None if that was not searched.
+        model: Folder or name of the model, whose training molecules may be known.
+
+    Example:
+        >>> closing_far(10, 2, "peptides")
+        '\n2 of 10 molecules are far from the training (nearest_similarity below 0.3): trust their predictions less'
+        >>> closing_far(10, 0, "peptides"), closing_far(10, None, "peptides")
+        ('\n0 of 10 molecules are far from the training (nearest_similarity below 0.3)', '')
+    """
+    from pyg_samsa.experiments.training_molecules import run_of
+    from pyg_samsa.predict.nearest import FAR
+
+    if far is None:
+        return "" if run_of(model) is None else "\nWith --nearest, each row gets its most similar training molecule."
+    told = f"\n{far:,} of {molecules:,} molecule{'s' * (molecules != 1)} {'is' if far == 1 else 'are'} far from "
+    told += f"the training (nearest_similarity below {FAR})"
+    return told + (": trust their predictions less" if far else "")
 
 
 @contextlib.contextmanager
@@ -250,7 +284,7 @@ def _predict(args: argparse.Namespace, reader: TableReader, *, single: bool) -> 
     shown = args.verbosity >= 0 and not single and sys.stderr.isatty()
     total = _count_rows(args, reader) if shown and args.input != "-" else None
     title = f"Predicting {', '.join(work.predictor.target_names[:3])}"
-    table = TablePredictor(work.predictor, reader, work.options)
+    table = TablePredictor(work.predictor, reader, work.options, work.nearest)
     if not reader.header and not reader.has_blocks and args.verbosity >= 0:
         print(f"no header is written; each row ends with: {', '.join(table.header())}", file=sys.stderr)
     with _cluster(args, work) as predict:
@@ -276,7 +310,7 @@ def _predict_shards(args: argparse.Namespace, shards: list[Shard]) -> list[Any]:
         if args.dask is None:
             results = []
             for shard in shards:
-                results.append(predict_shard(work.predictor, shard, work.options))
+                results.append(predict_shard(work.predictor, shard, work.options, nearest=work.nearest))
                 advance(1)
             return results
         with open_cluster(args.dask, workers=args.workers) as client:
@@ -300,7 +334,13 @@ def _load(args: argparse.Namespace) -> _Work:
     predictor = load_predictor(args.model, device=args.device, threads=torch.get_num_threads())
     if args.interval is not None:
         check_confidence(predictor.calibration, args.interval, key="--interval")
-    return _Work(predictor, options)
+    return _Work(predictor, options, _find_training(args.model) if args.nearest else None)
+
+
+def _find_training(model: str) -> TrainingMolecules:
+    from pyg_samsa.experiments.training_molecules import find_training_molecules
+
+    return find_training_molecules(model)
 
 
 @contextlib.contextmanager
@@ -355,6 +395,9 @@ def _check(args: argparse.Namespace) -> None:
     if _is_folder(args):
         if args.output == "-":
             raise ConfigError("OUT", args.output, "a folder, because IN is one")
+        if args.nearest and args.dask is not None:
+            hint = "Leave --dask out, or predict the files one by one."
+            raise ConfigError("--dask", args.dask, "no cluster for a folder with --nearest", hint=hint)
         check_folder("OUT", args.output)
     elif args.output != "-":
         check_file("OUT", args.output)

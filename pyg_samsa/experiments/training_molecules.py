@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -72,6 +73,20 @@ class TrainingMolecules:
 
     def __len__(self) -> int:
         return len(self.smiles)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the molecules, of what was measured for them, and of how they are standardised.
+
+        Example:
+            >>> known = TrainingMolecules(Task("regression", ["logS"]), ["CCO"], np.array([[0.25]]))
+            >>> len(known.fingerprint)
+            64
+        """
+        digest = sha256("\n".join([*self.smiles, "", *self.task.names, "", *self.standardize]).encode())
+        for values in (self.target, self.bound):
+            digest.update(b"" if values is None else np.ascontiguousarray(values).tobytes())
+        return digest.hexdigest()
 
     def nearest(self, smiles: str, count: int = 3) -> list[Neighbor]:
         """Return the most similar molecules, best first; none for a molecule that cannot be read.

@@ -16,6 +16,7 @@ from pyg_samsa.io.documents import parse_json, read_text
 from pyg_samsa.io.files import atomic_write, file_hash, remove_partial
 from pyg_samsa.io.tables.formats import SUFFIXES, check_conversion, format_of, is_molfile
 from pyg_samsa.predict.interface import Predictor
+from pyg_samsa.predict.nearest import Search
 from pyg_samsa.predict.stream import predict_to_file
 from pyg_samsa.predict.table_predictor import StreamOptions, TablePredictor
 
@@ -73,6 +74,7 @@ class ShardResult(NamedTuple):
         errors: Number of rows without a prediction.
         skipped: Whether it was finished before.
         changes: How many molecules were standardised; None for a predictor without standardisation.
+        far: How many molecules are far from all training molecules; None if that is not searched.
 
     Example:
         >>> ShardResult(10, 1).skipped
@@ -83,6 +85,7 @@ class ShardResult(NamedTuple):
     errors: int
     skipped: bool = False
     changes: ChangeCounts | None = None
+    far: int | None = None
 
 
 def find_shards(
@@ -150,6 +153,7 @@ def predict_shard(
     shard: Shard,
     options: StreamOptions,
     *,
+    nearest: Search | None = None,
     advance: Callable[[float], None] = lambda _: None,
 ) -> ShardResult:
     r"""Predict one file, unless it was finished before with the same content, model and options.
@@ -158,6 +162,7 @@ def predict_shard(
         predictor: The predictor.
         shard: The file.
         options: Options.
+        nearest: The training molecules, if the nearest one of each row is searched.
         advance: Called with the number of rows of each chunk; an error of it interrupts the prediction.
 
     Raises:
@@ -172,14 +177,14 @@ def predict_shard(
         >>> shard = Shard(folder / "0.csv", folder / "out" / "0.csv")
         >>> predictor = MoleculePredictor.from_pretrained("peptides")
         >>> [predict_shard(predictor, shard, StreamOptions()) for _ in range(2)]
-        [ShardResult(rows=1, errors=0, skipped=False, changes=None),
-         ShardResult(rows=1, errors=0, skipped=True, changes=None)]
+        [ShardResult(rows=1, errors=0, skipped=False, changes=None, far=None),
+         ShardResult(rows=1, errors=0, skipped=True, changes=None, far=None)]
     """
     before = _state_of(shard.source)
     opened = open_molecule_table(shard.source, shard.format, header=shard.header, smiles_column=options.smiles_column)
     with opened as (reader, column):
         options = StreamOptions(**{**vars(options), "smiles_column": column})
-        table = TablePredictor(predictor, reader, options)
+        table = TablePredictor(predictor, reader, options, nearest)
         asked = {"signature": table.signature(), "input": file_hash(shard.source)}
         if (finished := _finished(shard, asked)) is not None:
             return finished
@@ -187,10 +192,11 @@ def predict_shard(
         done = predict_to_file(table, shard.target, **writing, accept=lambda: _check_same(shard.source, before))
     content = {**asked, "output": file_hash(shard.target), "rows": done.rows, "errors": done.errors}
     content |= {} if done.changes is None else {"changes": done.changes.as_dict()}
+    content |= {} if done.far is None else {"far": done.far}
     remove_partial(shard.record)
     with atomic_write(shard.record) as temporary:
         temporary.write_text(json.dumps(content), encoding="utf-8")
-    return ShardResult(done.rows, done.errors, changes=done.changes)
+    return ShardResult(done.rows, done.errors, changes=done.changes, far=done.far)
 
 
 def sum_results(results: Sequence[ShardResult]) -> ShardResult:
@@ -198,12 +204,14 @@ def sum_results(results: Sequence[ShardResult]) -> ShardResult:
 
     Example:
         >>> sum_results([ShardResult(2, 1), ShardResult(3, 0, True)])
-        ShardResult(rows=5, errors=1, skipped=False, changes=None)
+        ShardResult(rows=5, errors=1, skipped=False, changes=None, far=None)
     """
     rows, errors = sum(result.rows for result in results), sum(result.errors for result in results)
     counts = [result.changes for result in results if result.changes is not None]
     changes = sum(counts, ChangeCounts()) if counts else None
-    return ShardResult(rows, errors, all(result.skipped for result in results), changes)
+    searched = [result.far for result in results if result.far is not None]
+    far = sum(searched) if searched else None
+    return ShardResult(rows, errors, all(result.skipped for result in results), changes, far)
 
 
 def _finished(shard: Shard, asked: dict[str, str]) -> ShardResult | None:
@@ -213,7 +221,8 @@ def _finished(shard: Shard, asked: dict[str, str]) -> ShardResult | None:
         same = {name: content[name] for name in asked} == asked and content["output"] == file_hash(shard.target)
         changes = ChangeCounts.from_dict(content["changes"]) if "changes" in content else None
         same = same and (changes is None or not changes.changed or shard.listed.is_file())
-        return ShardResult(int(content["rows"]), int(content["errors"]), True, changes) if same else None
+        far = int(content["far"]) if "far" in content else None
+        return ShardResult(int(content["rows"]), int(content["errors"]), True, changes, far) if same else None
     except (OSError, ValueError, KeyError, TypeError, DataNotFoundError):
         return None  # predicted again
 

@@ -30,6 +30,7 @@ class Progress:
         rows: Number of rows written.
         errors: Number of rows without a prediction.
         changes: How many molecules were standardised; None for a predictor without standardisation.
+        far: How many molecules are far from all training molecules; None if that is not searched.
 
     Example:
         >>> Progress(rows=10, errors=1).changes is None
@@ -39,15 +40,19 @@ class Progress:
     rows: int = 0
     errors: int = 0
     changes: ChangeCounts | None = None
+    far: int | None = None
 
     @classmethod
     def of(cls, table: TablePredictor) -> Progress:
         """Return that of a table of which nothing is written."""
-        return cls(changes=ChangeCounts() if table.predictor.standardize else None)
+        changes = ChangeCounts() if table.predictor.standardize else None
+        return cls(changes=changes, far=None if table.nearest is None else 0)
 
     def add(self, found: PredictedChunk) -> None:
         """Count the rows of a chunk."""
         self.rows, self.errors = self.rows + len(found.chunk), self.errors + found.errors
+        if self.far is not None:
+            self.far += found.far
         if self.changes is not None:
             self.changes.add(len(found.chunk) - found.errors, found.changes)
 
@@ -66,7 +71,7 @@ def predict_to_stream(
         >>> output = BytesIO()
         >>> with open_molecule_table(BytesIO(b"smiles\nNCC(=O)O\nC1CC\n")) as (reader, _):
         ...     predict_to_stream(TablePredictor(predictor, reader, StreamOptions()), output)
-        Progress(rows=2, errors=1, changes=None)
+        Progress(rows=2, errors=1, changes=None, far=None)
         >>> output.getvalue().splitlines()[2]
         b'C1CC,,,,RDKit cannot read this SMILES (ring 1 is not closed)'
     """
@@ -120,7 +125,7 @@ def predict_to_file(
         >>> path = Path(tempfile.mkdtemp()) / "out.csv"
         >>> with open_molecule_table(BytesIO(b"smiles\nNCC(=O)O\n")) as (reader, _):
         ...     predict_to_file(TablePredictor(predictor, reader, StreamOptions()), path)
-        Progress(rows=1, errors=0, changes=None)
+        Progress(rows=1, errors=0, changes=None, far=None)
         >>> len(path.read_text().splitlines())
         2
     """
@@ -167,7 +172,7 @@ def _write_partial(
         _update(seen, chunk)
     if seen.hexdigest() != state["digest"]:
         raise _other(partial, "the first rows of the table")
-    done = Progress(state["rows"], state["errors"])
+    done = Progress(state["rows"], state["errors"], far=state.get("far"))
     if changes is not None:
         done.changes = ChangeCounts.from_dict(state["changes"])
         changes.start(state["listed"])
@@ -189,6 +194,7 @@ def _write_partial(
             done.add(found)
             if changes is not None and done.changes is not None:
                 content |= {"listed": changes.size, "changes": done.changes.as_dict()}
+            content |= {} if done.far is None else {"far": done.far}
             content |= {"rows": done.rows, "errors": done.errors, "bytes": os.fstat(file.fileno()).st_size}
             _write_state(state_file, content)
             advance(len(found.chunk))
@@ -225,6 +231,8 @@ def _read_state(state_file: Path, partial: Path, table: TablePredictor) -> dict[
     fresh: dict[str, Any] = {"rows": 0, "errors": 0, "bytes": 0, "digest": hashlib.sha256().hexdigest()}
     if table.predictor.standardize:
         fresh |= {"listed": 0, "changes": ChangeCounts().as_dict()}
+    if table.nearest is not None:
+        fresh |= {"far": 0}
     if not (state_file.is_file() and partial.is_file()):
         return fresh
     try:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyg_samsa.chem.mol_blocks import parse_blocks
+from pyg_samsa.chem.mol_blocks import block_smiles, parse_blocks
 from pyg_samsa.chem.molecule_changes import Change
 from pyg_samsa.chem.parsing import parse_molecules, parse_stream
 from pyg_samsa.errors import ConfigError, check_choice
@@ -27,6 +27,7 @@ from pyg_samsa.io.tables.formats import FORMATS
 from pyg_samsa.io.tables.table import AddedColumn, Chunk, TableReader, TableWriter
 from pyg_samsa.io.tables.writers import make_writer
 from pyg_samsa.predict.interface import MAX_ATOMS, UNCERTAINTY_DRAWS, Predictions, Predictor, set_texts
+from pyg_samsa.predict.nearest import Search, count_far, nearest_columns
 
 _LOGGER = logging.getLogger(__name__)
 CHUNK_ROWS = 1024
@@ -103,7 +104,8 @@ class AddedName(NamedTuple):
         is_number: Whether it holds numbers.
         role: ``"value"`` (of a regression, or a probability), ``"spread"``, ``"low"``, ``"high"``, ``"set"``,
             ``"class"`` (the most likely one), ``"standardized"`` (the molecule that was predicted, where it is not the
-            given one) or ``"error"``.
+            given one), ``"similarity"``, ``"nearest"`` and ``"measured"`` (of the nearest training molecule) or
+            ``"error"``.
         target: Name of the target or class; empty where the column belongs to none.
 
     Example:
@@ -125,6 +127,8 @@ class PredictedChunk(NamedTuple):
         added: The added columns.
         errors: Number of rows without a prediction.
         changes: Molecules that were standardised to others before.
+        far: Number of molecules that are far from all training molecules, see `pyg_samsa.predict.nearest`; 0 without
+            a search.
 
     Example:
         >>> from pyg_samsa.io.tables.csv_format import CsvChunk
@@ -136,8 +140,15 @@ class PredictedChunk(NamedTuple):
     added: list[AddedColumn]
     errors: int
     changes: Sequence[Change]
+    far: int = 0
 
 
+NEAREST = (
+    AddedName("nearest_similarity", True, "similarity"),
+    AddedName("nearest_smiles", False, "nearest"),
+    AddedName("nearest_measured", False, "measured"),
+)
+"""Columns about the nearest training molecule, in the order of `pyg_samsa.predict.nearest.nearest_columns`."""
 ChunkPredictor = Callable[[Iterable[ChunkInputs]], Iterator[Predictions]]
 """Predicts chunks as they come, in order."""
 
@@ -190,11 +201,14 @@ class TablePredictor:
     With ``interval`` also ``<target>_low`` and ``<target>_high`` for regressions, ``<label>_set`` for labels, and
     ``set`` for classes, see `pyg_samsa.predict.interface.set_texts`. A predictor that standardises molecules also adds
     ``standardized``, the molecule that was predicted in place of the given one; it is empty where that is the same.
+    With ``nearest`` the columns ``nearest_similarity``, ``nearest_smiles`` and ``nearest_measured`` describe the most
+    similar training molecule.
 
     Args:
         predictor: The predictor.
         table: The table.
         options: Options.
+        nearest: The training molecules, if the nearest one of each row is searched.
 
     Attributes:
         predict: Predicts the chunks: `predict_chunks` in this process, unless something else is put in its place.
@@ -215,8 +229,10 @@ class TablePredictor:
         ([['glycine', 'NCC(=O)O']], 4, 0)
     """
 
-    def __init__(self, predictor: Predictor, table: TableReader, options: StreamOptions) -> None:
-        self.predictor, self.table, self.options = predictor, table, options
+    def __init__(
+        self, predictor: Predictor, table: TableReader, options: StreamOptions, nearest: Search | None = None
+    ) -> None:
+        self.predictor, self.table, self.options, self.nearest = predictor, table, options, nearest
         self.predict: ChunkPredictor = partial(predict_chunks, predictor, options=options, has_blocks=table.has_blocks)
         self.column = self._find_molecules()
         columns = [ExtraColumn.of(name) for name in predictor.extra_columns]
@@ -285,6 +301,7 @@ class TablePredictor:
             added += [AddedName(f"{name}_{end}", end != "set", end, name) for name in targets for end in ends]
             added += [AddedName("set", False, "set")] * (kind == "multiclass")
         added += [AddedName("standardized", False, "standardized")] * bool(self.predictor.standardize)
+        added += NEAREST if self.nearest is not None else []
         return [*added, AddedName("error", False, "error")]
 
     def _writer(self) -> TableWriter:
@@ -320,6 +337,7 @@ class TablePredictor:
             self.table.format,
             self.table.delimiter,
             self.options.output_format,
+            *([self.nearest.fingerprint] if self.nearest is not None else []),
         )
         return hashlib.sha256(json.dumps([*asked, self.options.chunk_rows]).encode()).hexdigest()
 
@@ -344,7 +362,21 @@ class TablePredictor:
         for result in self.predict(inputs()):
             chunk, words = pending.popleft()
             errors = sum(1 for error in result.errors if error)
-            yield PredictedChunk(chunk, self._columns(chunk, result, words), errors, result.changes)
+            added = self._columns(chunk, result, words)
+            far = 0
+            if self.nearest is not None:
+                searched = nearest_columns(self.nearest, self._predicted_smiles(chunk, result))
+                added[-1:-1] = searched  # before the errors
+                far = count_far(searched[0])
+            yield PredictedChunk(chunk, added, errors, result.changes, far)
+
+    def _predicted_smiles(self, chunk: Chunk, result: Predictions) -> list[str]:
+        """Return the SMILES of the rows that have a prediction; others are empty."""
+        given: list[Any] = chunk.molecules(self.column)
+        if self.table.has_blocks:
+            given = [block_smiles(block) for block in given]
+        known = np.isfinite(result.values).all(1).tolist()
+        return [text if there and isinstance(text, str) else "" for text, there in zip(given, known, strict=True)]
 
     def _compare_extra(self, chunk: Chunk) -> None:
         """Raise an error if extra columns are written in another way than in training, and tell what is unclear."""

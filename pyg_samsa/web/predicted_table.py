@@ -16,14 +16,14 @@ from pyg_samsa.chem.molecule_table import open_molecule_table
 from pyg_samsa.io.name_columns import find_names
 from pyg_samsa.io.tables.sdf_format import SdfChunk
 from pyg_samsa.io.tables.table import AddedColumn, Chunk, TableReader
-from pyg_samsa.predict.table_predictor import StreamOptions, TablePredictor
+from pyg_samsa.predict.nearest import nearest_columns
+from pyg_samsa.predict.table_predictor import NEAREST, StreamOptions, TablePredictor
 from pyg_samsa.web.limits import Limits
 from pyg_samsa.web.result_table import ResultColumn, ResultRow
 from pyg_samsa.web.served_models import ServedModel
 
 CHUNK_ROWS = 256
 """Rows between two looks at the progress, and at whether the prediction was cancelled."""
-_NEAREST = (("similarity", True), ("nearest", False), ("measured", False))
 
 
 @dataclass(frozen=True)
@@ -248,9 +248,9 @@ class PredictedTable:
             for added in table.added()[:-1]:
                 given = (f"{prefix}{added.name}", added.is_number, added.role, model.name, added.target)
                 columns.append(ResultColumn(f"c{next(numbers)}", *given))
-            for role, is_number in _NEAREST if self._searches(model) else ():
-                title = f"{prefix}nearest" + {"similarity": "_similarity", "measured": "_measured"}.get(role, "_smiles")
-                columns.append(ResultColumn(f"c{next(numbers)}", title, is_number, role, model.name))
+            for name in NEAREST if self._searches(model) else ():
+                title = f"{prefix}{name.name}"
+                columns.append(ResultColumn(f"c{next(numbers)}", title, name.is_number, name.role, model.name))
         return columns
 
     def chunks(self) -> Iterator[list[ResultRow]]:
@@ -287,11 +287,11 @@ class PredictedTable:
         columns: list[AddedColumn] = []
         for model, one in zip(self.models, added, strict=True):
             columns += one[:-1]
-            if self._searches(model):
+            if model.training is not None and self._searches(model):
                 # What has no prediction, such as a very large molecule, is not compared either.
                 predicted = [any(cells) for cells in zip(*(column.texts for column in one[:-1]), strict=True)]
                 found = [text if there else "" for text, there in zip(smiles, predicted, strict=True)]
-                columns += _nearest(model, found)
+                columns += nearest_columns(model.training, found)
         errors = [list(dict.fromkeys(filter(None, row))) for row in zip(*(one[-1].texts for one in added), strict=True)]
         texts = list(zip(*(column.texts for column in columns), strict=True))
         values = list(zip(*(_numbers(column, len(chunk)) for column in columns), strict=True))
@@ -375,23 +375,6 @@ def _canonical(smiles: Sequence[str], standardized: Sequence[Sequence[str]]) -> 
     texts = list(dict.fromkeys(text for column in columns for text in column if text))
     known = dict(zip(texts, canonical_smiles(texts), strict=True))
     return ["\n".join(known[text] for text in row) if all(row) else "" for row in zip(*columns, strict=True)]
-
-
-def _nearest(model: ServedModel, smiles: Sequence[str]) -> list[AddedColumn]:
-    import numpy as np
-
-    assert model.training is not None
-    found = [model.training.nearest(text, 1) for text in smiles]
-    known = np.array([bool(one) for one in found])
-    similarity = np.array([one[0].similarity if one else np.nan for one in found])
-    measured = ["; ".join(f"{name} {value}" for name, value in one[0].measured.items()) if one else "" for one in found]
-    return [
-        AddedColumn(
-            [f"{value:.2f}" if there else "" for value, there in zip(similarity, known, strict=True)], similarity, known
-        ),
-        AddedColumn([one[0].smiles if one else "" for one in found]),
-        AddedColumn(measured),
-    ]
 
 
 def _numbers(column: AddedColumn, count: int) -> list[float | None]:

@@ -426,3 +426,63 @@ def test_what_does_not_fit_a_format_is_told_before_the_network_is_read(tmp_path,
     assert main(["predict", "peptides", *words]) in (2, 3)
     assert f"error: {message}" in capsys.readouterr().err
     assert not list(tmp_path.glob("out*"))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The folder of a run: a network, and the config that names the table that it was trained on."""
+    folder = tmp_path_factory.mktemp("nearest")
+    rows = [f"{'C' * n}{end},{n / 4}" for n in range(1, 21) for end in ("O", "N")]
+    (folder / "table.csv").write_text("\n".join(["smiles,logS", *rows]) + "\n")
+    torch.manual_seed(0)
+    sizes = {"channels": 16, "num_layers": 1, "heads": 2, "num_samples": 8}
+    network = SAMSA.from_options(ATOM_CARDINALITIES, 1, edge_channels=BOND_CARDINALITIES, **sizes)
+    save_pretrained(network, folder / "run" / "model", task=TASKS["regression"])
+    data = {"format": "samsa", "name": "csv", "csv": str(folder / "table.csv"), "target_columns": ["logS"]}
+    (folder / "run" / "config.yaml").write_text(json.dumps({"dataset": data}))
+    return folder / "run"
+
+
+def test_nearest_adds_columns_and_a_line_about_far_molecules(run, tmp_path, capsys):
+    (tmp_path / "in.csv").write_text("smiles\nCCCCCCCCCCO\nC(\nFC(F)(F)S\nBrBr\n")
+    words = ["predict", str(run), str(tmp_path / "in.csv"), str(tmp_path / "out.csv")]
+    assert main([*words, "--nearest"]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert told[-1] == (
+        "2 of 3 molecules are far from the training (nearest_similarity below 0.3): trust their predictions less"
+    )
+    with open(tmp_path / "out.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["smiles", "logS_pred", "nearest_similarity", "nearest_smiles", "nearest_measured", "error"]
+    assert set(rows[0]["nearest_smiles"]) == {"C", "O"}
+    assert float(rows[0]["nearest_similarity"]) > 0.8
+    assert rows[0]["nearest_measured"].startswith("logS ")
+    assert (rows[1]["nearest_similarity"], rows[3]["nearest_similarity"]) == ("", "0.00")
+    assert main(words) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "With --nearest, each row gets its most similar training molecule."
+    )
+    assert main([*words, "-q", "--nearest"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_nearest_of_a_folder(run, tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    for name in "ab":
+        (tmp_path / "in" / f"{name}.csv").write_text("smiles\nCCO\nBrBr\n")
+    words = ["predict", str(run), str(tmp_path / "in"), str(tmp_path / "out"), "--nearest"]
+    for _ in range(2):
+        assert main(words) == 0
+        assert "\n2 of 4 molecules are far from the training " in capsys.readouterr().err
+    assert "nearest_smiles" in (tmp_path / "out" / "a.csv").read_text()
+    assert main([*words, "--dask", "local"]) == 2
+    assert "--dask: got 'local', expected no cluster for a folder with --nearest" in capsys.readouterr().err
+
+
+def test_nearest_needs_a_model_that_says_what_it_was_trained_on(tmp_path, capsys):
+    (tmp_path / "in.csv").write_text("smiles\nCCO\n")
+    assert main(["predict", "peptides", str(tmp_path / "in.csv"), str(tmp_path / "out.csv"), "--nearest"]) == 3
+    shown = capsys.readouterr().err.splitlines()
+    assert shown[0] == "error: the folder of this model does not say what it was trained on"
+    assert shown[1].startswith("hint:  Pass the folder of a run")
+    assert not (tmp_path / "out.csv").exists()

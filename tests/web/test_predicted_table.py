@@ -37,7 +37,7 @@ def test_cells_are_those_of_the_command(peptides, limits):
     from pyg_samsa.chem.molecule_table import open_molecule_table
 
     with open_molecule_table(io.BytesIO(CSV)) as (reader, _):
-        ((_, added, _, _),) = TablePredictor(peptides.predictor, reader, StreamOptions()).chunks()
+        ((_, added, *_),) = TablePredictor(peptides.predictor, reader, StreamOptions()).chunks()
     _, rows = rows_of([peptides], CSV, limits)
     assert [list(row) for row in zip(*(column.texts for column in added[:-1]), strict=True)] == [
         row.cells for row in rows

@@ -1,0 +1,81 @@
+"""Columns that say how near each molecule of a table is to the molecules of the training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from pyg_samsa.io.tables.table import AddedColumn
+
+FAR = 0.3
+"""Molecules whose most similar training molecule has a lower similarity are called far."""
+
+
+class Found(Protocol):
+    """A training molecule that was found: its SMILES, its similarity from 0 to 1, and what was measured for it."""
+
+    @property
+    def smiles(self) -> str:
+        """The molecule."""
+
+    @property
+    def similarity(self) -> float:
+        """Similarity, from 0 to 1."""
+
+    @property
+    def measured(self) -> Mapping[str, str]:
+        """Name of a target -> what was measured, as text."""
+
+
+class Search(Protocol):
+    """Finds the most similar training molecules, as `pyg_samsa.experiments.training_molecules.TrainingMolecules`."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the molecules that are searched, and of what was measured for them."""
+
+    def nearest(self, smiles: str, count: int) -> Sequence[Found]:
+        """Return the most similar molecules, best first; none for a molecule that cannot be read."""
+
+
+def nearest_columns(search: Search, smiles: Sequence[str]) -> list[AddedColumn]:
+    """Return the similarity of the nearest training molecule, its SMILES, and what was measured for it.
+
+    Args:
+        search: The training molecules.
+        smiles: SMILES [n]; the cells of an empty one, and of one that cannot be read, are empty.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> found = SimpleNamespace(smiles="CCO", similarity=0.5, measured={"logS": "0.1"})
+        >>> search = SimpleNamespace(nearest=lambda smiles, count: [found])
+        >>> [column.texts for column in nearest_columns(search, ["CCCO", ""])]
+        [['0.50', ''], ['CCO', ''], ['logS 0.1', '']]
+
+    Cost: about 0.1 microseconds for each pair of a molecule and a training molecule.
+    """
+    found = [search.nearest(text, 1) if text else [] for text in smiles]
+    known = np.array([bool(one) for one in found], dtype=bool)
+    similarity = np.array([one[0].similarity if one else np.nan for one in found], dtype=float)
+    texts = [f"{value:.2f}" if there else "" for value, there in zip(similarity, known, strict=True)]
+    measured = ["; ".join(f"{name} {value}" for name, value in one[0].measured.items()) if one else "" for one in found]
+    return [
+        AddedColumn(texts, similarity, known),
+        AddedColumn([one[0].smiles if one else "" for one in found]),
+        AddedColumn(measured),
+    ]
+
+
+def count_far(similarity: AddedColumn) -> int:
+    """Return how many molecules of a column of similarities are far from all training molecules.
+
+    Args:
+        similarity: The first of :func:`nearest_columns`.
+
+    Example:
+        >>> count_far(AddedColumn(["0.10", "", "0.30"], np.array([0.1, np.nan, 0.3]), np.array([True, False, True])))
+        1
+    """
+    return int((np.nan_to_num(similarity.values, nan=1.0) < FAR).sum()) if similarity.values is not None else 0

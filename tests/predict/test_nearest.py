@@ -1,0 +1,143 @@
+"""Columns about the nearest training molecule, in tables of all formats and after an interruption."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from rdkit import Chem, DataStructs
+from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
+
+from pyg_samsa.chem.molecule_table import open_molecule_table
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.experiments.training_molecules import TrainingMolecules
+from pyg_samsa.io.tables.table import AddedColumn
+from pyg_samsa.predict.interface import Predictor
+from pyg_samsa.predict.nearest import FAR, count_far, nearest_columns
+from pyg_samsa.predict.shards import Shard, predict_shard, sum_results
+from pyg_samsa.predict.stream import predict_to_file, predict_to_stream
+from pyg_samsa.predict.table_predictor import StreamOptions, TablePredictor
+from pyg_samsa.task import Task
+
+TASK = Task("regression", ["atoms"])
+TRAINED = ["CCO", "c1ccccc1O", "CC(=O)Oc1ccccc1"]
+GIVEN = ["CCO", "c1ccccc1N", "bad", "ClC(Cl)(Cl)Cl", "", "CC(=O)Oc1ccccc1C(=O)O"]
+ADDED = ["nearest_similarity", "nearest_smiles", "nearest_measured"]
+
+
+class Atoms(Predictor):
+    fingerprint = "a"
+
+    def __init__(self, fail_at=None):
+        self.task, self.calls, self.fail_at = TASK, 0, fail_at
+
+    def outputs(self, inputs, *, draws=None):
+        self.calls += 1
+        if self.calls == self.fail_at:
+            raise KeyboardInterrupt
+        return np.repeat(inputs.table.num_nodes[:, None] + 0.1, 1, axis=1), None
+
+
+def training(values=(3.0, np.nan, 10.0)):
+    return TrainingMolecules(TASK, TRAINED, np.array(values).reshape(-1, 1))
+
+
+def fingerprint(smiles):
+    return GetMorganGenerator(radius=2, fpSize=2048).GetFingerprint(Chem.MolFromSmiles(smiles))
+
+
+def expected(smiles):
+    """Similarity and place of the nearest training molecule, pair by pair."""
+    similarity = [DataStructs.TanimotoSimilarity(fingerprint(smiles), fingerprint(other)) for other in TRAINED]
+    place = int(np.argmax(similarity))
+    return similarity[place], place
+
+
+def text(given=GIVEN):
+    return "".join(f"{line}\n" for line in ["smiles,note", *(f"{smiles},x" for smiles in given)])
+
+
+def table(given=GIVEN, search=None, predictor=None, chunk_rows=2):
+    with open_molecule_table(io.BytesIO(text(given).encode())) as (reader, _):
+        options = StreamOptions(chunk_rows=chunk_rows)
+        return TablePredictor(predictor or Atoms(), reader, options, search or training())
+
+
+def check(rows):
+    """Compare the rows of an output with the search of each pair; return how many are far."""
+    far = 0
+    for smiles, row in zip(GIVEN, rows, strict=True):
+        if smiles in ("bad", ""):
+            assert [row[name] for name in ADDED] == ["", "", ""]
+            assert row["error"]
+            continue
+        similarity, place = expected(smiles)
+        measured = ["atoms 3", "", "atoms 10"][place]
+        assert [row[name] for name in ADDED] == [f"{similarity:.2f}", TRAINED[place], measured]
+        far += similarity < FAR
+    return far
+
+
+def test_columns_stand_before_the_errors_and_far_molecules_are_counted():
+    output = io.BytesIO()
+    made = table()
+    assert made.header() == ["smiles", "note", "atoms_pred", *ADDED, "error"]
+    done = predict_to_stream(made, output)
+    rows = list(csv.DictReader(io.StringIO(output.getvalue().decode())))
+    assert (done.rows, done.errors, done.far) == (6, 2, check(rows))
+    assert done.far == 1  # CCl4
+
+
+def test_without_a_search_nothing_is_added():
+    with open_molecule_table(io.BytesIO(text().encode())) as (reader, _):
+        made = TablePredictor(Atoms(), reader, StreamOptions())
+        assert made.header() == ["smiles", "note", "atoms_pred", "error"]
+        assert predict_to_stream(made, io.BytesIO()).far is None
+
+
+def test_structures_are_searched_by_their_smiles():
+    records = "".join(f"{Chem.MolToMolBlock(Chem.MolFromSmiles(smiles))}$$$$\n" for smiles in ("CCO", "ClC(Cl)(Cl)Cl"))
+    with open_molecule_table(io.BytesIO(records.encode()), "sdf") as (reader, _):
+        made = TablePredictor(Atoms(), reader, StreamOptions(output_format="sdf"), training())
+        (found,) = made.chunks()
+    names = [added.name for added in made.added()]
+    assert names[-4:] == [*ADDED, "error"]
+    assert found.added[-4].texts[0] == "1.00"
+    assert found.added[-3].texts[0] == "CCO"
+    assert found.far == 1
+
+
+def test_an_interrupted_prediction_counts_all_far_molecules(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        predict_to_file(table(predictor=Atoms(fail_at=3)), tmp_path / "out.csv")
+    state = json.loads((tmp_path / "out.csv.partial.json").read_text())
+    assert (state["rows"], state["far"]) == (4, 1)
+    with pytest.raises(ConfigError, match="this model, these columns and these options"):
+        predict_to_file(table(search=training([1.0, 2.0, 3.0])), tmp_path / "out.csv")
+    done = predict_to_file(table(), tmp_path / "out.csv")
+    assert (done.rows, done.far) == (6, 1)
+    whole = predict_to_file(table(), tmp_path / "whole.csv")
+    assert whole == done
+    assert (tmp_path / "whole.csv").read_bytes() == (tmp_path / "out.csv").read_bytes()
+
+
+def test_files_of_a_folder_remember_their_far_molecules(tmp_path):
+    (tmp_path / "0.csv").write_text(text())
+    shard = Shard(tmp_path / "0.csv", tmp_path / "out" / "0.csv")
+    results = [predict_shard(Atoms(), shard, StreamOptions(), nearest=training()) for _ in range(2)]
+    assert [(result.skipped, result.far) for result in results] == [(False, 1), (True, 1)]
+    assert sum_results(results).far == 2
+    alone = predict_shard(Atoms(), shard, StreamOptions())
+    assert (alone.skipped, alone.far, sum_results([alone]).far) == (False, None, None)
+
+
+def test_a_table_without_molecules():
+    assert [column.texts for column in nearest_columns(training(), [])] == [[], [], []]
+    assert [column.texts for column in nearest_columns(training(), ["", "C("])] == [["", ""]] * 3
+
+
+def test_far_is_below_the_limit():
+    values = np.array([0.0, FAR, np.nextafter(FAR, 0), np.nan, 1.0])
+    assert count_far(AddedColumn([""] * 5, values, ~np.isnan(values))) == 2
+    assert count_far(AddedColumn([])) == 0
