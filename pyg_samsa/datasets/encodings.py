@@ -37,7 +37,7 @@ Laplacian = Annotated[
     str, Option("With a spectrum: the normalised Laplacian (sym, also if empty), or D - A.", LAPLACIANS)
 ]
 VectorNorm = Annotated[str, Option("With a spectrum: norm of the eigenvectors; empty for l2.", VECTOR_NORMS)]
-_VERSION = 1
+_WALK_VERSION, _EIGENVECTOR_VERSION = 1, 2
 _CHUNK_NODES = 2**14
 
 
@@ -148,18 +148,19 @@ def _load_or_compute(
     name = "-".join((kind, *(form if kind == SPECTRUM else ())))
     path = folder / "encodings" / f"{name}-{dim}-{digest[:16]}.pt"
     num_nodes = int(node_ptr[-1])
-    pe = _cached(path, digest, num_nodes, dim)
+    version = _WALK_VERSION if kind == "rwse" else _EIGENVECTOR_VERSION
+    pe = _cached(path, version, digest, num_nodes, dim)
     if pe is not None:
         return pe
     with lock(path):
         # Another process may have computed them in the meantime.
-        pe = _cached(path, digest, num_nodes, dim, tell=True)
+        pe = _cached(path, version, digest, num_nodes, dim, tell=True)
         if pe is None:
             remove_partial(path)
             arrays = (edge_index.numpy(), node_ptr.numpy(), edge_ptr.numpy())
             pe = torch.from_numpy(_compute(kind, dim, form, *arrays, progress))
             with atomic_write(path) as temporary:
-                torch.save({"format": _VERSION, "edges": digest, "pe": pe, "sha256": _digest(pe)}, temporary)
+                torch.save({"format": version, "edges": digest, "pe": pe, "sha256": _digest(pe)}, temporary)
     return pe
 
 
@@ -193,13 +194,13 @@ def _digest(*tensors: Tensor) -> str:
     return digest.hexdigest()
 
 
-def _cached(path: Path, digest: str, num_nodes: int, dim: int, *, tell: bool = False) -> Tensor | None:
+def _cached(path: Path, version: int, digest: str, num_nodes: int, dim: int, *, tell: bool = False) -> Tensor | None:
     if not path.is_file():
         return None
     try:
         content = load_tensors(path)
-        if not isinstance(content, dict) or content.get("format") != _VERSION or content.get("edges") != digest:
-            raise DataIntegrityError(path, f"encodings of format {_VERSION} and these edges", "another file")
+        if not isinstance(content, dict) or content.get("format") != version or content.get("edges") != digest:
+            raise DataIntegrityError(path, f"encodings of format {version} and these edges", "another file")
         pe = content["pe"]
         if pe.shape != (num_nodes, dim) or _digest(pe) != content["sha256"]:
             raise DataIntegrityError(path, f"sha256 {content['sha256']}", f"sha256 {_digest(pe)}")

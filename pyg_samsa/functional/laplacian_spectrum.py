@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 
 from pyg_samsa.errors import check_choice
+from pyg_samsa.functional.smallest_eigenpairs import smallest_eigenpairs
 
 LAPLACIANS = ("sym", "none")
 VECTOR_NORMS = ("l2", "l1", "abs-max", "wavelength", "wavelength-asin", "wavelength-soft")
 ABSENT = -1.0
 """In place of the eigenvalue of a column that a small graph does not have."""
-_DENSE_NODES = 1000
-_SHIFT = -0.01
 _ZERO, _TINY = 1e-10, 1e-12
 
 
@@ -55,31 +54,17 @@ def laplacian_spectrum(
         >>> laplacian_spectrum(path, 3, 1, laplacian="none", vector_norm="abs-max").round(4).tolist()
         [[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]]
 
-    Cost: O(n^3) up to 1,000 nodes; beyond, a few sparse factorisations.
+    Cost: That of `pyg_samsa.functional.smallest_eigenpairs.smallest_eigenpairs`: O(n^3) up to 1,000 nodes; beyond, for
+    each component.
     """
-    from scipy import sparse
-
     check_choice("laplacian", laplacian, LAPLACIANS)
     check_choice("vector_norm", vector_norm, VECTOR_NORMS)
-    kept = edge_index[:, edge_index[0] != edge_index[1]]
-    ones = np.ones(kept.shape[1])
-    adjacency = sparse.coo_array((ones, (kept[0], kept[1])), shape=(num_nodes, num_nodes)).tocsr()
-    if (adjacency != adjacency.T).nnz:
-        adjacency = ((adjacency + adjacency.T) > 0).astype(np.float64)
     out = np.concatenate([np.zeros((num_nodes, dim)), np.full((num_nodes, dim), ABSENT)], axis=1).astype(np.float32)
     if num_nodes == 0:
         return out
-    degree = np.asarray(adjacency.sum(axis=1)).ravel()
-    if laplacian == "sym":
-        scale = sparse.diags_array(np.divide(1.0, np.sqrt(degree), out=np.zeros(num_nodes), where=degree > 0))
-        matrix = sparse.eye_array(num_nodes, format="csr") - scale @ adjacency @ scale
-    else:
-        matrix = sparse.diags_array(degree, format="csr") - adjacency
-    if num_nodes <= max(_DENSE_NODES, dim + 1):
-        values, vectors = np.linalg.eigh(matrix.toarray())
-    else:
-        values, vectors = smallest_eigenpairs(matrix, dim)
-    values, vectors = values[:dim].clip(min=0), vectors[:, :dim]
+    matrix, degree = laplacian_matrix(edge_index, num_nodes, laplacian)
+    values, vectors = smallest_eigenpairs(matrix, dim)
+    values = values.clip(min=0)
     count = len(values)
     # Eigenvalues that are 0 but for rounding, which grows with the entries of the matrix.
     zero = values < _ZERO * max(1.0, degree.max())
@@ -88,30 +73,36 @@ def laplacian_spectrum(
     return out
 
 
-def smallest_eigenpairs(matrix: Any, count: int) -> tuple[np.ndarray, np.ndarray]:
-    r"""The smallest eigenvalues of a large symmetric matrix without negative ones, in order, and their eigenvectors.
+def laplacian_matrix(edge_index: np.ndarray, num_nodes: int, laplacian: str = "sym") -> tuple[Any, np.ndarray]:
+    r"""Return a graph's Laplacian as a sparse matrix, and the degrees of the nodes.
 
     .. math::
-        L \phi_k = \lambda_k \phi_k, \qquad \lambda_1 \le \dots \le \lambda_K
+        L = I - D^{-1/2} A D^{-1/2} \quad \text{or} \quad L = D - A
 
     Args:
-        matrix: A sparse matrix of SciPy [n, n].
-        count: Number of eigenvalues K, less than n.
+        edge_index: Edges int [2, E], which count as for `laplacian_spectrum`.
+        num_nodes: Number of nodes n.
+        laplacian: ``"sym"``: the normalised one; ``"none"``: :math:`D - A`.
 
     Example:
-        >>> from scipy import sparse
-        >>> smallest_eigenpairs(sparse.diags_array([3.0, 1.0, 2.0, 5.0]), 2)[0].round(6).tolist()
-        [1.0, 2.0]
+        >>> matrix, degree = laplacian_matrix(np.array([[0], [1]]), 3, "none")
+        >>> matrix.toarray().tolist(), degree.tolist()
+        ([[1.0, -1.0, 0.0], [-1.0, 1.0, 0.0], [0.0, 0.0, 0.0]], [1.0, 1.0, 0.0])
 
-    Cost: A sparse factorisation, and some products with it.
+    Cost: O(n + E log E).
     """
-    from scipy.sparse.linalg import eigsh
+    from scipy import sparse
 
-    # A fixed start makes the result reproducible; with a negative shift the matrix is never singular.
-    start = np.random.default_rng(0).standard_normal(matrix.shape[0])
-    values, vectors = eigsh(matrix.tocsc(), k=count, sigma=_SHIFT, which="LM", v0=start)
-    order = values.argsort()
-    return values[order], vectors[:, order]
+    kept = edge_index[:, edge_index[0] != edge_index[1]]
+    ones = np.ones(kept.shape[1])
+    adjacency = sparse.coo_array((ones, (kept[0], kept[1])), shape=(num_nodes, num_nodes)).tocsr()
+    if (adjacency != adjacency.T).nnz:
+        adjacency = ((adjacency + adjacency.T) > 0).astype(np.float64)
+    degree = np.asarray(adjacency.sum(axis=1)).ravel()
+    if laplacian == "none":
+        return sparse.diags_array(degree, format="csr") - adjacency, degree
+    scale = sparse.diags_array(np.divide(1.0, np.sqrt(degree), out=np.zeros(num_nodes), where=degree > 0))
+    return sparse.eye_array(num_nodes, format="csr") - scale @ adjacency @ scale, degree
 
 
 def with_fixed_signs(vectors: np.ndarray) -> np.ndarray:

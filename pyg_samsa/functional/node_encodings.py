@@ -8,8 +8,9 @@ from torch import Tensor
 
 from pyg_samsa.errors import ConfigError, check_choice
 from pyg_samsa.functional.device_path import is_exporting
-from pyg_samsa.functional.laplacian_spectrum import laplacian_spectrum, smallest_eigenpairs, with_fixed_signs
+from pyg_samsa.functional.laplacian_spectrum import laplacian_matrix, laplacian_spectrum, with_fixed_signs
 from pyg_samsa.functional.ragged import RaggedIndex
+from pyg_samsa.functional.smallest_eigenpairs import smallest_eigenpairs
 from pyg_samsa.options import check_integer
 from pyg_samsa.typing import Float, Int
 
@@ -20,7 +21,6 @@ SPECTRUM = "spectrum"
 """The kind of encodings that holds eigenvectors and eigenvalues, two columns for each frequency."""
 WITH_SPECTRUM = (SPECTRUM, f"{SPECTRUM}+rwse")
 NODE_ENCODINGS = (*EIGENVECTORS, "rwse", BOTH, *WITH_SPECTRUM)
-_DENSE_NODES = 1000
 
 
 def laplacian_eigenvectors(edge_index: np.ndarray, num_nodes: int, dim: int, *, skip: int = 1) -> np.ndarray:
@@ -30,8 +30,8 @@ def laplacian_eigenvectors(edge_index: np.ndarray, num_nodes: int, dim: int, *, 
         L = I - D^{-1/2} A D^{-1/2}
 
     from `"Benchmarking Graph Neural Networks" <https://arxiv.org/abs/2003.00982>`_, in the order of their eigenvalues.
-    A column that a small graph does not have is zero. An edge without its reverse counts half in both directions; loops
-    do not count. The sign of an eigenvector is arbitrary: here its entry of largest magnitude is positive.
+    A column that a small graph does not have is zero. Edges count as for `laplacian_spectrum`. The sign of an
+    eigenvector is arbitrary: here its entry of largest magnitude is positive.
 
     Args:
         edge_index: Edges int [2, E].
@@ -49,25 +49,12 @@ def laplacian_eigenvectors(edge_index: np.ndarray, num_nodes: int, dim: int, *, 
         >>> bool(np.allclose(laplacian_eigenvectors(path, 3, 1, skip=0).flatten() ** 2, [0.25, 0.5, 0.25]))
         True
 
-    Cost: O(n^3) up to 1,000 nodes; beyond, a few sparse factorisations.
+    Cost: As that of `laplacian_spectrum`.
     """
-    from scipy import sparse
-
     if num_nodes == 0:
         return np.zeros((0, dim), dtype=np.float32)
-    kept = edge_index[:, edge_index[0] != edge_index[1]]
-    adjacency = sparse.coo_array((np.ones(kept.shape[1]), (kept[0], kept[1])), shape=(num_nodes, num_nodes)).tocsr()
-    adjacency = (adjacency + adjacency.T) / 2
-    degree = np.asarray(adjacency.sum(axis=1)).ravel()
-    scale = np.divide(1.0, np.sqrt(degree), out=np.zeros(num_nodes), where=degree > 0)
-    laplacian = sparse.eye_array(num_nodes, format="csr") - sparse.diags_array(scale) @ adjacency @ sparse.diags_array(
-        scale
-    )
-    if num_nodes <= max(_DENSE_NODES, dim + 2):
-        vectors = np.linalg.eigh(laplacian.toarray())[1]
-    else:
-        vectors = smallest_eigenpairs(laplacian, dim + skip)[1]
-    found = vectors[:, skip : dim + skip]
+    _, vectors = smallest_eigenpairs(laplacian_matrix(edge_index, num_nodes)[0], dim + skip)
+    found = vectors[:, skip:]
     out = np.zeros((num_nodes, dim), dtype=np.float32)
     out[:, : found.shape[1]] = with_fixed_signs(found)
     return out

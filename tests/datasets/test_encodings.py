@@ -102,6 +102,18 @@ def test_a_damaged_file_is_made_again(damage, tmp_path, caplog):
     assert torch.equal(torch.load(path, weights_only=True)["pe"], good._data.pe)
 
 
+@pytest.mark.parametrize(("kind", "again"), [("rwse", False), ("lap", True)])
+def test_eigenvectors_of_earlier_versions_are_made_again(kind, again, tmp_path):
+    good = add_encoding(dataset_of(), kind, 4, folder=tmp_path, progress=False)
+    (path,) = (tmp_path / "encodings").glob("*.pt")
+    zeros = torch.zeros_like(good._data.pe)
+    torch.save(
+        torch.load(path, weights_only=True) | {"format": 1, "pe": zeros, "sha256": encodings._digest(zeros)}, path
+    )
+    found = add_encoding(dataset_of(), kind, 4, folder=tmp_path, progress=False)._data.pe
+    assert torch.equal(found, good._data.pe if again else zeros)
+
+
 def test_both_kinds_side_by_side(tmp_path):
     dataset = dataset_of()
     lap, rwse = (add_encoding(dataset, kind, 3, folder=tmp_path, progress=False)._data.pe for kind in ("lap", "rwse"))

@@ -1,15 +1,14 @@
 import numpy as np
 import pytest
 import torch
-from scipy import sparse
 from torch_geometric.utils import to_undirected
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.functional import laplacian_spectrum as module
+from pyg_samsa.functional import laplacian_spectrum as spectrum_module
+from pyg_samsa.functional import smallest_eigenpairs as module
 from pyg_samsa.functional.laplacian_spectrum import (
     VECTOR_NORMS,
     laplacian_spectrum,
-    smallest_eigenpairs,
     with_fixed_signs,
 )
 
@@ -120,10 +119,14 @@ def test_large_graphs_take_another_way_to_the_same(monkeypatch, laplacian):
     assert laplacian_spectrum(edges, 60, 60, laplacian=laplacian).shape == (60, 120)
 
 
-def test_the_smallest_eigenvalues_come_in_order():
-    values, vectors = smallest_eigenpairs(sparse.diags_array(np.arange(40.0)[::-1].copy()), 3)
-    np.testing.assert_allclose(values, [0, 1, 2], atol=1e-9)
-    assert np.abs(vectors).argmax(0).tolist() == [39, 38, 37]
+@pytest.mark.parametrize(("rounding", "divided"), [(5e-9, False), (5e-8, True)])
+def test_rounding_that_counts_as_zero_grows_with_the_degrees(monkeypatch, rounding, divided):
+    edges = np.tile([[0, 1], [1, 0]], 100)
+    vectors = np.array([[1.0, 1.0], [1.0, -1.0]]) / np.sqrt(2)
+    monkeypatch.setattr(spectrum_module, "smallest_eigenpairs", lambda *_: (np.array([rounding, 200.0]), vectors))
+    found = laplacian_spectrum(edges, 2, 2, laplacian="none", vector_norm="wavelength")
+    expected = np.pi / 2 / (np.sqrt(rounding) if divided else 1)
+    np.testing.assert_allclose(found[:, 0], expected, rtol=1e-5)
 
 
 def test_signs_are_fixed():
