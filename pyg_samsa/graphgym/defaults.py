@@ -34,6 +34,7 @@ from pyg_samsa.graphgym.settings import (
 )
 from pyg_samsa.nn import OPERATORS, TOKENIZERS, SAMSAOptions
 from pyg_samsa.nn.conv.operators import operator_options
+from pyg_samsa.nn.models.message_passing import LAYERS
 from pyg_samsa.nn.models.samsa_options import OF_TOKENIZER, OPERATOR_ARGUMENTS
 from pyg_samsa.task import MASKED
 from pyg_samsa.training.launch import find_launch
@@ -68,16 +69,21 @@ def fit_defaults(changes: Changes) -> None:
     changes.apply(RULES)
 
 
+def _aliases() -> dict[str, str]:
+    """Return the settings that mean the same; networks that have sizes of their own read one of the two, or none."""
+    return {} if cfg.model.type in LAYERS else ALIASES
+
+
 @rule_in(RULES, "`gt.layers`, `gt.n_heads` and the like", *ALIASES.values(), becomes="not set", because="`samsa.*`")
 def _names_of_graphgps(changes: Changes) -> None:
-    for other, key in ALIASES.items():
+    for other, key in _aliases().items():
         if key in changes.asked:
             changes.change(other, SETTINGS[other].default, f"{key} is set")
 
 
 @rule_in(RULES, "`samsa.layers`, `samsa.heads` and the like", *ALIASES, becomes="the same value", because="`gt.*`")
 def _names_of_this_package(changes: Changes) -> None:
-    for other, key in ALIASES.items():
+    for other, key in _aliases().items():
         value = value_of(other, cfg)
         if other in changes.asked and value_of(key, cfg) not in (SETTINGS[key].default, value):
             changes.change(key, value, f"{other} is set")

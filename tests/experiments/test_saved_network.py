@@ -14,6 +14,9 @@ from pyg_samsa.datasets.features import MOLECULES, Features
 from pyg_samsa.experiments.saved_network import export_model, predict_command, predicts_molecules, print_models
 from pyg_samsa.explain.molecule_explanation import explain_molecules
 from pyg_samsa.functional.node_encodings import laplacian_eigenvectors, return_probabilities
+from pyg_samsa.graphgym.config import load_config
+from pyg_samsa.graphgym.loader import load_for_runner
+from pyg_samsa.graphgym.plan import make_plan
 from pyg_samsa.hub import load_pretrained
 from pyg_samsa.hub.model_config import read_config
 from pyg_samsa.nn import SAMSA
@@ -50,6 +53,43 @@ def test_only_networks_for_whole_molecules_are_exported():
     assert not predicts_molecules(BatchNetwork(found.model, node_encoder=found), MOLECULES)
     assert not predicts_molecules(BatchNetwork(found.model, edge_encoder=found), MOLECULES)
     assert predicts_molecules(network(pe_channels=4, pe_kind="rwse"), MOLECULES)
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ([], ""),
+        (["samsa.attention", "full", "samsa.num_samples", "null", "samsa.sampling", "null", "samsa.local", "null"], ""),
+        (["pe.kind", "lap"], ""),
+        (["model.type", "gcn"], "model.type gcn: only networks with model.type samsa are saved"),
+        (["model.type", "graphormer"], "model.type graphormer: only networks with model.type samsa are saved"),
+        (
+            ["model.type", "bag_of_features"],
+            "model.type bag_of_features: only networks with model.type samsa are saved",
+        ),
+        (
+            ["dataset.node_encoder", "True", "dataset.node_encoder_name", "SAMSAAtom"],
+            "dataset.node_encoder_name SAMSAAtom: only networks without it are saved",
+        ),
+        (["dataset.task_type", "masked"], "its task: only networks that predict whole molecules are saved"),
+    ],
+)
+def test_the_reason_is_given_exactly_where_a_network_is_not_saved(words, why, tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("smiles,y\n" + "".join(f"{'C' * n}O,{n}.5\n" for n in range(1, 31)))
+    given = ["dataset.csv", str(path), "dataset.dir", str(tmp_path), "dataset.descriptors", "[]", *words]
+    loaded = load_config("csv", given)
+    found = make_plan(loaded, load_for_runner(loaded.changes, progress=False), seed=0)
+    assert found.unsaved == why
+    assert predicts_molecules(found.build_network(), found.dataset.features) == (not why)
+
+
+def test_other_data_are_not_saved(config):
+    loaded = load_config(config())
+    found = make_plan(loaded, load_for_runner(progress=False), seed=0)
+    assert found.unsaved == "its data: only networks for molecules with the features of OGB are saved"
+    assert "saved" not in found.description
+    assert not predicts_molecules(found.build_network(), found.dataset.features)
 
 
 @pytest.mark.parametrize("options", [{"level": "node"}, {"towers": 2}, {"pe_channels": 4}])

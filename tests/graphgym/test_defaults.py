@@ -131,6 +131,15 @@ def test_a_setting_of_the_file_gives_way_to_one_that_was_asked_for(load, name, a
     assert noted == expected.keys() - {"model.graph_pooling" if asked == "model.type gcn" else ""}
 
 
+@pytest.mark.parametrize("network", ["gps", "san", "gcn", "graphormer"])
+def test_sizes_of_samsa_do_not_change_those_of_networks_that_do_not_read_them(network, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"model: {{type: {network}}}\ngt: {{dim_hidden: 48, layers: 3}}\nsamsa: {{layers: 2}}\n")
+    loaded = load_config(path, ["samsa.channels", "64", "samsa.heads", "3", "gt.n_heads", "4"])
+    assert loaded.changes.notes == []
+    assert (cfg.gt.dim_hidden, cfg.gt.layers, cfg.gt.n_heads, cfg.samsa.layers) == (48, 3, 4, 2)
+
+
 def test_the_notes_say_why(load):
     assert load("own", "optim.max_epoch 2 optim.base_lr 1e-4").changes.notes == [
         "train.eval_period 10 -> 2 (optim.max_epoch is 2)",

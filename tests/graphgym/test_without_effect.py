@@ -293,6 +293,13 @@ def test_settings_of_features_are_unused_where_graphs_have_none():
     assert unused_settings(given) == []
 
 
+def test_what_cannot_be_honoured_begins_with_the_command_line(tmp_path):
+    path = tmp_path / "gps.yaml"
+    path.write_text("model: {type: GPSModel}\ngt: {layer_type: GCN+Transformer}\ngnn: {layers_pre_mp: 1}\n")
+    notes = load_config(path, ["dataset.node_encoder_bn", "True"]).translation.notes
+    assert [note.split()[0] for note in notes] == ["dataset.node_encoder_bn", "gnn.layers_pre_mp"]
+
+
 def test_the_documentation_names_the_settings_of_the_sizes():
     text = (Path(__file__).parents[2] / "docs" / "howto" / "baselines.md").read_text(encoding="utf-8")
     table = text.partition("| network | layers |")[2].partition("\n\n")[0]
