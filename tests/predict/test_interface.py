@@ -67,10 +67,10 @@ def test_extra_columns_of_a_table():
     text = b"shift,smiles\n0.5,CC\n,CCC\nlow,C\n1,C1CC\n"
     with open_molecule_table(io.BytesIO(text)) as (reader, _):
         table = TablePredictor(Lengths(), reader, StreamOptions())
-        ((chunk, added, errors, _),) = table.chunks()
-    written = rows_of(chunk, added)
+        (found,) = table.chunks()
+    written = rows_of(found.chunk, found.added)
     assert [row[2] for row in written] == ["2.5", "", "", ""]
-    assert (errors, written[1][3]) == (3, "the output of the model is not finite")
+    assert (found.errors, written[1][3]) == (3, "the output of the model is not finite")
 
 
 def test_a_table_without_the_extra_column():
@@ -167,9 +167,9 @@ def test_columns_of_a_table(kind, names, scores, added, first):
     with open_molecule_table(io.BytesIO(b"smiles\nC\nC1CC\n")) as (reader, _):
         table = TablePredictor(predictor, reader, StreamOptions(interval=0.5))
         assert table.header() == ["smiles", *added]
-        ((chunk, columns, _, _),) = table.chunks()
+        (found,) = table.chunks()
         assert TablePredictor(predictor, reader, StreamOptions()).signature() != table.signature()
-    written = rows_of(chunk, columns)
+    written = rows_of(found.chunk, found.added)
     assert written[0] == ["C", *first]
     assert written[1] == ["C1CC", *[""] * (len(added) - 1), "RDKit cannot read this SMILES (ring 1 is not closed)"]
 
