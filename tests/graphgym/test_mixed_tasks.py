@@ -156,7 +156,7 @@ def test_missing_data_are_named_with_their_task(trunk, write, tmp_path, monkeypa
     def refuse(*_, **__):
         raise DataNotFoundError("no network")
 
-    monkeypatch.setattr(zinc, "fetch", refuse)
+    monkeypatch.setattr(zinc, "fetch_files", refuse)
     loaded = trunk(entries=[write("labels"), {"cfg": write("labels"), "name": "lost", "dataset": lost}])
     check_tasks(loaded)
     with pytest.raises(DataNotFoundError, match=r"task lost: no network"):
