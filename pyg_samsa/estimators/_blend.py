@@ -78,8 +78,7 @@ def fit_blend(
     library = "lightgbm" if "trees" in kinds else "auto"
     boosting, process = BoostingOptions(library, **TABLE_TREES, seed=seed), GaussianProcessOptions(seed=seed)
     options: dict[str, Any] = {"kinds": kinds, "standardize": standardize}
-    given = PredictorOptions().for_task(task.kind)
-    for label, model in descriptor_models(task, given, boosting, process, **options).items():
+    for label, model in descriptor_models(task, PredictorOptions(), boosting, process, **options).items():
         for name in model.descriptors:
             if name not in vectors:
                 vectors[name] = compute_descriptors(smiles, [name], workers=1, progress=False)

@@ -155,8 +155,7 @@ def make_predictor_plan(dataset: Any, *, progress: bool = True) -> PredictorPlan
     if found is None:
         return None
     rows = MoleculeRows(dataset, cfg.dataset.name, Path(cfg.dataset.dir).expanduser())
-    options = found.options.for_task(rows.task.kind)
-    return PredictorPlan(found.kinds, options, found.boosting, found.process, rows, progress)
+    return PredictorPlan(found.kinds, found.options, found.boosting, found.process, rows, progress)
 
 
 def run_models(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.predict.predictor_options import CLASS_INPUTS
+from pyg_samsa.predict.predictor_options import TREE_INPUTS
 
 NONE = "none"
 TREE_INPUT = "predictor.tree_inputs"
@@ -100,7 +100,7 @@ NETWORK: Space = {
 }
 """Settings of the network that are searched."""
 TREES: Space = {
-    TREE_INPUT: Choice(CLASS_INPUTS),
+    TREE_INPUT: Choice(TREE_INPUTS),
     "boosting.trees": Range(100, 1500, log=True),
     "boosting.learning_rate": Range(0.01, 0.2, log=True),
     "boosting.leaves": Range(7, 63, log=True),

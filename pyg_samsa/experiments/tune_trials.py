@@ -31,7 +31,6 @@ from pyg_samsa.graphgym.share import describe
 from pyg_samsa.graphgym.without_effect import unused_settings
 from pyg_samsa.metrics.row_metric import RowMetric, UndefinedMetric
 from pyg_samsa.predict.boosted_trees import BoostedTrees, BoostingOptions
-from pyg_samsa.predict.predictor_options import PredictorOptions
 from pyg_samsa.training import losses
 from pyg_samsa.training.best_epoch import FALLBACK
 from pyg_samsa.training.environment import usable_threads
@@ -176,8 +175,7 @@ class TreeTrials:
         self.rows = {split: torch.as_tensor(rows).numpy() for split, rows in plan.dataset.split_idx.items()}
         # A predictor has trees of several inputs; a trial has one.
         present = {key: value_of(key, cfg) for key in TREES}
-        options = PredictorOptions(**values_for(PredictorOptions, cfg)).for_task(self.task.kind)
-        present[TREE_INPUT] = next(iter(options.tree_inputs))
+        present[TREE_INPUT] = next(iter(present[TREE_INPUT]))
         self.space = narrowed(TREES, present, fixed_by(opts))
         self.start = {key: present[key] for key in self.space}
         self.tree_input = present[TREE_INPUT]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pyg_samsa.chem.descriptors import check_descriptors
@@ -19,14 +19,8 @@ MEMBER_KINDS = {
 }
 """Value of ``predictor.members`` -> kinds of models that are fitted."""
 MEMBERS = ("auto", *MEMBER_KINDS)
-AUTO = "auto"
-TREE_INPUTS = (AUTO,)
-GP_INPUTS = ("rdkit2d", "rdkit2d+morgan_count+topological_torsion")
-# By the validation of FreeSolv, ESOL, BACE and Tox21; docs/ablations.md has the figures.
-AUTO_TREE_INPUTS = {"regression": GP_INPUTS}
-"""Kind of task -> what the entry ``auto`` of ``predictor.tree_inputs`` stands for, where it is not `CLASS_INPUTS`."""
-CLASS_INPUTS = (*GP_INPUTS, "morgan_count")
-"""What ``auto`` stands for in classification."""
+TREE_INPUTS = ("rdkit2d", "rdkit2d+morgan_count+topological_torsion")
+GP_INPUTS = TREE_INPUTS
 REFIT = ("all", "descriptors", "none")
 
 TABLE_TREES: dict[str, Any] = {"trees": 500, "learning_rate": 0.05, "leaves": 16, "min_leaf": 5, "column_share": 0.3}
@@ -55,10 +49,7 @@ class PredictorOptions:
     ] = "auto"
     tree_inputs: Annotated[
         Sequence[str],
-        Option(
-            "Inputs of the trees, descriptors joined by +; a model of trees is fitted to each of the list. auto is "
-            f"{' and '.join(GP_INPUTS)}, and morgan_count too in classification."
-        ),
+        Option("Inputs of the trees, descriptors joined by +; a model of trees is fitted to each of the list."),
     ] = TREE_INPUTS
     gp_inputs: Annotated[
         Sequence[str],
@@ -96,27 +87,11 @@ class PredictorOptions:
             if isinstance(given, str):
                 raise ConfigError(f"predictor.{key}", given, "a list, such as [rdkit2d]")
             for names in given:
-                if names == AUTO and key == "tree_inputs":
-                    continue
                 check_descriptors(_split(names), f"predictor.{key}")
             if len(set(given)) < len(given):
                 raise ConfigError(f"predictor.{key}", list(given), "different entries")
             if not len(given) and key == {"trees": "tree_inputs", "gp": "gp_inputs"}.get(self.members):
                 raise ConfigError(f"predictor.{key}", [], f"at least one entry with predictor.members {self.members}")
-
-    def for_task(self, kind: str) -> PredictorOptions:
-        """Return these options, with the inputs of trees that the entry ``auto`` stands for.
-
-        Args:
-            kind: Kind of the task, such as ``"regression"``.
-
-        Example:
-            >>> PredictorOptions().for_task("binary").tree_inputs
-            ['rdkit2d', 'rdkit2d+morgan_count+topological_torsion', 'morgan_count']
-        """
-        stands_for = AUTO_TREE_INPUTS.get(kind, CLASS_INPUTS)
-        found = [name for given in self.tree_inputs for name in (stands_for if given == AUTO else (given,))]
-        return replace(self, tree_inputs=list(dict.fromkeys(found)))
 
     def inputs(self, kind: str) -> list[list[str]]:
         """Return the names of the descriptors of each model of a kind.

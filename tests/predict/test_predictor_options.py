@@ -21,7 +21,6 @@ from pyg_samsa.predict.predictor_options import GP_INPUTS, MEMBERS, TABLE_TREES,
         ({"gp_inputs": ["macs"]}, "predictor.gp_inputs"),
         ({"tree_inputs": ["maccs+macs"]}, "'macs'"),
         ({"tree_inputs": ["maccs", "maccs"]}, "different entries"),
-        ({"gp_inputs": ["auto"]}, "predictor.gp_inputs: got 'auto'"),
     ],
 )
 def test_wrong_options_are_named(options, told):
@@ -29,20 +28,9 @@ def test_wrong_options_are_named(options, told):
         PredictorOptions(**options)
 
 
-def test_the_default_has_descriptors_with_and_without_counts_and_counts_alone_in_classification():
-    counts = ["morgan_count", "topological_torsion"]
-    both = [["rdkit2d"], ["rdkit2d", *counts]]
-    assert PredictorOptions().inputs("gp") == both
-    assert PredictorOptions().for_task("regression").inputs("trees") == both
-    for kind in ("binary", "multilabel", "multiclass"):
-        assert PredictorOptions().for_task(kind).inputs("trees") == [*both, ["morgan_count"]]
-
-
-def test_auto_may_stand_beside_others_and_doubles_nothing():
-    options = PredictorOptions(tree_inputs=["rdkit2d", "auto", "maccs"])
-    expected = ["rdkit2d", "rdkit2d+morgan_count+topological_torsion", "maccs"]
-    assert options.for_task("regression").tree_inputs == expected
-    assert PredictorOptions(tree_inputs=["maccs"]).for_task("binary").tree_inputs == ["maccs"]
+def test_the_default_has_descriptors_with_and_without_counts():
+    sets = [set(names) for names in PredictorOptions().inputs("trees")]
+    assert sets[0] < sets[1]
 
 
 def test_the_config_for_tables_agrees():
