@@ -137,7 +137,7 @@ def unpack_files(
     """
     path, folder = Path(pack), Path(root)
     if not path.is_file():
-        raise DataNotFoundError(f"{path}: no such file", hint="Pack data with `pyg-samsa data pack`.")
+        raise DataNotFoundError(f"{path}: no such file", hint="Check the path. `pyg-samsa data pack` makes such files.")
     with _open(path) as archive:
         listed = _read_manifest(archive, path)
         there = [file for file in listed if _is_there(file, folder)]
