@@ -33,7 +33,7 @@ from pyg_samsa.predict.boosted_trees import BoostedTrees, BoostingOptions
 from pyg_samsa.training import run_folder as files
 from pyg_samsa.training.console import make_console, print_header, quiet_libraries
 from pyg_samsa.training.data_module import SplitData
-from pyg_samsa.training.environment import cpu_name, describe, usable_threads
+from pyg_samsa.training.environment import describe, describe_cpu, usable_threads
 from pyg_samsa.training.predictions import PredictionCollector
 from pyg_samsa.training.progress_display import short_time
 from pyg_samsa.training.results import RunResult, per_class_scores, write_run
@@ -235,7 +235,7 @@ def _header(plan: FingerprintPlan, folder: RunFolder) -> dict[str, str]:
         "model": model + " · balanced" * trees.balance,
         "input": f"Morgan counts · radius {prints['radius']} · size {prints['size']}"
         + " · with chirality" * prints["chirality"],
-        "device": f"{cpu_name()} · {trees.threads} threads",
+        "device": describe_cpu(trees.threads),
         "folder": str(folder.path) + (" (continued)" if folder.resumed else ""),
     }
     if plan.fit_val:

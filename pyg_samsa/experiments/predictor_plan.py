@@ -36,7 +36,7 @@ from pyg_samsa.predict.coverage import describe_coverage, mean_coverage
 from pyg_samsa.training import run_folder as files
 from pyg_samsa.training.console import print_header
 from pyg_samsa.training.data_module import SplitData
-from pyg_samsa.training.environment import cpu_name, describe
+from pyg_samsa.training.environment import describe, describe_cpu
 from pyg_samsa.training.predictions import PredictionCollector, write_predictions
 from pyg_samsa.training.results import RunResult, per_class_scores, write_run
 from pyg_samsa.training.run_folder import RunFolder
@@ -307,7 +307,7 @@ def _header(plan: RunPlan, predictor: PredictorPlan, folder: RunFolder) -> dict[
         **plan.description,
         "model": " · ".join(used),
         "input": " · ".join(dict.fromkeys(inputs)),
-        "device": f"{cpu_name()} · {boosting.threads} threads",
+        "device": describe_cpu(boosting.threads),
         "folder": str(folder.path) + (" (continued)" if folder.resumed else ""),
     }
     lines |= {"note": folder.note} if folder.note else {}

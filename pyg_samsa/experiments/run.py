@@ -40,7 +40,7 @@ from pyg_samsa.training.adaptation import adapt
 from pyg_samsa.training.callbacks import Row
 from pyg_samsa.training.console import Verbosity, is_main_process, make_console, print_header, quiet_libraries
 from pyg_samsa.training.distributed import agree, join_processes, told_once
-from pyg_samsa.training.environment import cpu_name, usable_threads, uses_cuda
+from pyg_samsa.training.environment import describe_cpu, usable_threads, uses_cuda
 from pyg_samsa.training.mixed_plan import MixedPlan
 from pyg_samsa.training.predictions import PredictionCollector
 from pyg_samsa.training.results import RunResult, is_finished
@@ -283,9 +283,8 @@ def _header(
 def _device(options: TrainerOptions) -> str:
     gpu = uses_cuda(options.accelerator)
     if not gpu:
-        name = cpu_name()
+        name = describe_cpu(torch.get_num_threads())
     else:
         name = torch.cuda.get_device_name(0) if torch.cuda.is_available() else options.accelerator
     count = f"{options.devices} x " if options.devices not in (1, "auto") else ""
-    threads = "" if gpu else f" · {torch.get_num_threads()} threads"
-    return f"{count}{name}{threads} · {PRECISION_NAMES[PRECISIONS[options.precision]]}"
+    return f"{count}{name} · {PRECISION_NAMES[PRECISIONS[options.precision]]}"

@@ -107,6 +107,19 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
+def describe_cpu(threads: int) -> str:
+    """Return the name of the processor and the number of threads, for headers.
+
+    Args:
+        threads: Number of threads.
+
+    Example:
+        >>> describe_cpu(1).endswith(" · 1 thread"), describe_cpu(2).endswith(" · 2 threads")
+        (True, True)
+    """
+    return f"{cpu_name()} · {threads} thread{'s' * (threads != 1)}"
+
+
 def _version(name: str) -> str | None:
     try:
         return metadata.version(name)
