@@ -56,7 +56,7 @@ class GNNNetwork(BatchNetwork):
         if level() == "link":
             options["edge_decoding"] = cfg.model.edge_decoding
         if uses_structure():
-            options["structure"] = make_structure(options["channels"], options["heads"])
+            options["structure"] = make_structure(node_width(options), options["heads"])
         in_channels, edge_channels, encoders = _features(dim_in, options["channels"], node_width(options))
         super().__init__(
             GNN(in_channels, dim_out, edge_channels=edge_channels, layer=self.layer, level=level(), **options),

@@ -54,7 +54,7 @@ def make_structure(channels: int, heads: int) -> GraphormerEncoding:
     """Return the encodings that the configuration describes.
 
     Args:
-        channels: Channels of a node.
+        channels: Channels of a node, without encodings that are concatenated with its features.
         heads: Heads of the attention.
 
     Example:

@@ -2,6 +2,7 @@
 
 import pytest
 import yaml
+from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError
@@ -110,6 +111,13 @@ def test_options_of_the_network(path):
     assert options["pe_options"]["walk_channels"] == 16
     with pytest.raises(ConfigError, match=r"pe\.channels: got 32, expected less than the channels of a node \(32\)"):
         load_config(path) and gnn_options("san")
+
+
+def test_degrees_have_the_channels_of_the_features(path):
+    load_config(path, "model.type gps gt.layer_type GINE+BiasedTransformer gt.dim_hidden 64 gnn.dim_inner 64".split())
+    cfg.share.task = "regression"
+    model = register.network_dict["gps"](5, 1).model
+    assert model.structure.in_degree.embedding_dim == model.node_encoder.out_features == 64 - 16 - 16
 
 
 @pytest.mark.parametrize(

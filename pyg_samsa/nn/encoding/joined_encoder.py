@@ -310,21 +310,23 @@ def encoding_options(options: Mapping[str, Any] | None) -> EncodingOptions:
 
 
 def with_positions(
-    h: Float[Tensor, "N F"],
+    h: Float[Tensor, "T F"],
     encoder: PositionalEncoder | JoinedEncoder,
     pe: Float[Tensor, "N P"] | None,
     graph: Int[Tensor, " N"],
     num_graphs: int,
-) -> Float[Tensor, "N D"]:
+    rows: Int[Tensor, " N"] | None = None,
+) -> Float[Tensor, "T D"]:
     r"""Return nodes with their positional encodings, :math:`h_i + \mathrm{E}(\mathrm{pe}_i)` or :math:`[h_i,
     \mathrm{E}(\mathrm{pe}_i)]`.
 
     Args:
-        h: Encoded features of the nodes.
+        h: Encoded features of the nodes, or of tokens.
         encoder: From `make_position_encoder`.
         pe: Positional encodings of the nodes.
         graph: Graph number of every node.
         num_graphs: Number of graphs.
+        rows: Which of the tokens each node is; the encoding of others is zero. None if tokens are nodes.
 
     Example:
         >>> encoder = make_position_encoder(4, 16, options={"channels": 6})
@@ -332,6 +334,8 @@ def with_positions(
         torch.Size([3, 16])
     """
     encoded = encoder(pe, graph, num_graphs)
+    if rows is not None:
+        encoded = encoded.new_zeros(h.size(0), encoded.size(1)).index_copy(0, rows, encoded)
     if getattr(encoder, "concatenated", False):
         return torch.cat([h, encoded.to(h.dtype)], dim=1)
     return h + encoded

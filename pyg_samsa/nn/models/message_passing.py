@@ -103,8 +103,9 @@ class GNN(Module):
         mlp_dropout: For Graphormer, dropout within the MLP of a layer, 0 to below 1.
         full_graph: For SAN, whether pairs of nodes that no edge joins take part in the attention.
         gamma: For ``"san"`` with ``full_graph``, their weight, at least 0.
-        structure: For Graphormer and ``attention="biased"``, the encoding of the structure, with the same channels and
-            heads.
+        structure: For Graphormer and ``attention="biased"``, the encoding of the structure, with the same heads and
+            the channels of a node without positional encodings that are concatenated. Degrees and dropout of the
+            encoding act on these channels alone, and then the encodings are concatenated, zero for graph tokens.
         activation: ``"relu"``, ``"gelu"``, ``"elu"``, ``"selu"`` or ``"silu"``, of layers and head. Layers of
             Graphormer have GELU and those of SAN ReLU, whatever it is: with them it is that of the head alone.
         norm: ``"batch"`` (the default), ``"layer"`` (per node) or ``"none"``; not for Graphormer, whose layers have
@@ -232,7 +233,6 @@ class GNN(Module):
             check_no_effect(GNN, {"gamma": gamma}, reason="full_graph is False")
         if layer in _LAYERS_WITH["heads"] and channels % heads:
             raise ConfigError("channels", channels, f"a multiple of heads = {heads}")
-        _check_structure(structure, layer, attention, channels, heads, pool)
         if (local if layer == "gps" else layer) != "gatedgcn":
             check_no_effect(GNN, {"update_edges": update_edges}, reason="the convolution is not gated")
         if level != "graph":
@@ -255,6 +255,7 @@ class GNN(Module):
         """Channels of the encoded features of a node, without encodings that are concatenated with them."""
         if self.node_channels < 1:
             raise ConfigError("pe_options: channels", channels - self.node_channels, f"less than channels ({channels})")
+        _check_structure(structure, layer, attention, self.node_channels, heads, pool)
         self.node_encoder = make_encoder("in_channels", in_channels, self.node_channels)
         uses_edges = layer not in _WITHOUT_EDGE_FEATURES and edge_channels is not None
         self.edge_encoder = (
@@ -364,9 +365,11 @@ class GNN(Module):
         h = encode_features("x", self.node_encoder, x, self.node_channels)
         index, perm = resolve(h.size(0), h.device, batch, None, batch_size)
         rows = None if perm is None else inverse_permutation(perm)
-        if self.pe_encoder is not None:
-            graph = index.batch if rows is None else index.batch[rows]
-            h = with_positions(h, self.pe_encoder, pe, graph, index.num_graphs)
+        places = index.batch if rows is None else index.batch[rows], index.num_graphs
+        # Encodings that are concatenated with nodes come after those of the structure.
+        late = self.structure is not None and getattr(self.pe_encoder, "concatenated", False)
+        if self.pe_encoder is not None and not late:
+            h = with_positions(h, self.pe_encoder, pe, *places)
         edge_index = torch.empty(2, 0, dtype=torch.long, device=h.device) if edge_index is None else edge_index
         encoded = self._encode_edges(edge_index, edge_attr)
         distances = {}
@@ -383,6 +386,8 @@ class GNN(Module):
             check_within_graphs(edge_index, index.batch)
             h, index, of_node, bias = self.structure(h, edge_index, index, edge_attr, paths)
             edge_index, rows = of_node[edge_index], of_node if rows is None else of_node[rows]
+            if self.pe_encoder is not None and late:
+                h = with_positions(h, self.pe_encoder, pe, *places, rows)
         if h.size(0) == 0:
             return _Encoded(h, index, rows)
         if self.layer == "gcnii":

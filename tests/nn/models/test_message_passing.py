@@ -424,6 +424,46 @@ def test_graphormer_is_its_parts():
     torch.testing.assert_close(call(model, inputs), expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("token", [True, False])
+@pytest.mark.parametrize("options", [{"layer": "graphormer"}, {"layer": "gps", "attention": "biased"}], ids=str)
+def test_degrees_and_dropout_do_not_act_on_encodings_that_are_concatenated(options, token):
+    torch.manual_seed(0)
+    structure = GraphormerEncoding(5, 2, num_spatial_types=4, edge_types=[4, 4], use_graph_token=token)
+    model = network(pe_options={"channels": 3}, structure=structure, **options)
+    inputs, order = graphs(), torch.randperm(sum(SIZES))
+    place = order.argsort()
+    mixed = {**inputs, "edge_index": place[inputs["edge_index"]]}
+    mixed |= {name: inputs[name][order] for name in ("x", "pe", "batch")}
+    seen = []
+    model.layers[0].register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    torch.testing.assert_close(call(model.eval(), mixed), call(model, inputs), rtol=0, atol=1e-12)
+    expected, begin = [], 0
+    features = model.node_encoder(inputs["x"].double())
+    encodings = model.pe_encoder(inputs["pe"].double(), inputs["batch"], len(SIZES))
+    for size in SIZES:
+        expected += [torch.cat([structure.graph_token, torch.zeros(3).double()])] if token else []
+        for node in range(begin, begin + size):
+            out, into = (int((inputs["edge_index"][end] == node).sum()) for end in (0, 1))
+            degrees = structure.in_degree.weight[into] + structure.out_degree.weight[out]
+            expected.append(torch.cat([features[node] + degrees, encodings[node]]))
+        begin += size
+    torch.testing.assert_close(seen[1], torch.stack(expected), rtol=0, atol=1e-12)
+    structure.dropout.p = 0.999999
+    structure.train()
+    call(model, inputs)
+    dropped = torch.stack(expected)
+    dropped[:, :5] = 0
+    torch.testing.assert_close(seen[2], dropped, rtol=0, atol=1e-12)
+
+
+def test_added_encodings_come_before_degrees_and_dropout():
+    model, inputs, seen = network(layer="graphormer"), graphs(), []
+    model.structure.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    call(model.eval(), inputs)
+    encodings = model.pe_encoder(inputs["pe"].double(), inputs["batch"], len(SIZES))
+    torch.testing.assert_close(seen[0], model.node_encoder(inputs["x"].double()) + encodings, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("layer", ["gcn", "gps", "san"])
 def test_layers_have_batch_norms_if_nothing_is_said(layer):
     def norms(**options):
