@@ -18,7 +18,7 @@ from torch import Tensor
 
 from pyg_samsa.datasets.base import load_tensors
 from pyg_samsa.errors import ConfigError, DataIntegrityError, ShapeError, check_choice
-from pyg_samsa.functional.laplacian_spectrum import LAPLACIANS, VECTOR_NORMS, laplacian_spectrum
+from pyg_samsa.functional.laplacian_spectrum import LAPLACIANS, VECTOR_NORMS, Laplacian, VectorNorm, laplacian_spectrum
 from pyg_samsa.functional.node_encodings import (
     EIGENVECTORS,
     NODE_ENCODINGS,
@@ -33,10 +33,6 @@ from pyg_samsa.options import Option
 
 _LOGGER = logging.getLogger(__name__)
 KINDS = ("none", *NODE_ENCODINGS)
-Laplacian = Annotated[
-    str, Option("With a spectrum: the normalised Laplacian (sym, also if empty), or D - A.", LAPLACIANS)
-]
-VectorNorm = Annotated[str, Option("With a spectrum: norm of the eigenvectors; empty for l2.", VECTOR_NORMS)]
 _WALK_VERSION, _EIGENVECTOR_VERSION = 1, 2
 _CHUNK_NODES = 2**14
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from pyg_samsa.errors import check_choice
 from pyg_samsa.functional.smallest_eigenpairs import smallest_eigenpairs
+from pyg_samsa.options import Option
 
 LAPLACIANS = ("sym", "none")
 VECTOR_NORMS = ("l2", "l1", "abs-max", "wavelength", "wavelength-asin", "wavelength-soft")
+Laplacian = Annotated[
+    str, Option("With a spectrum: the normalised Laplacian (sym, also if empty), or D - A (none).", LAPLACIANS)
+]
+VectorNorm = Annotated[str, Option("With a spectrum: norm of the eigenvectors; empty for l2.", VECTOR_NORMS)]
 ABSENT = -1.0
 """In place of the eigenvalue of a column that a small graph does not have."""
 _ZERO, _TINY = 1e-10, 1e-12

@@ -13,6 +13,7 @@ from pyg_samsa.graphgym.network import _features, encoding_options, level, node_
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import GPS_LAYERS, LAYERS_OF_HEAD, NORM_HEAD, SHRINKING_HEAD, UNSET_FLOAT
 from pyg_samsa.graphgym.share import train_graph_features
+from pyg_samsa.nn.encoding.joined_encoder import without_computed
 from pyg_samsa.nn.models.message_passing import ACTIVATIONS, GNN, POOLS
 from pyg_samsa.options import check_memory
 from pyg_samsa.training.batch_network import BatchNetwork
@@ -153,6 +154,8 @@ def gnn_options(layer: str) -> dict[str, Any]:
         "pool": cfg.model.graph_pooling,
         **encoding_options(),
     }
+    if "pe_options" in options:
+        options["pe_options"] = without_computed(options["pe_options"])  # data sets compute them
     if options["pool"] == "graph_token" and not (uses_structure() and cfg.graphormer.use_graph_token):
         expected = "a pooling of nodes, or graphormer.use_graph_token True with a network that has this token"
         raise ConfigError("model.graph_pooling", options["pool"], expected)

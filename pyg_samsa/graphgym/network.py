@@ -39,7 +39,7 @@ from pyg_samsa.nn import OPERATORS, SAMSA, TOKENIZERS, BagOfFeatures, PointNet, 
 from pyg_samsa.nn.conv.local_layers import GATED_BY_DISTANCE
 from pyg_samsa.nn.conv.operators import operator_options
 from pyg_samsa.nn.encoding.feature_encoder import Features
-from pyg_samsa.nn.encoding.joined_encoder import EncodingOptions, unread
+from pyg_samsa.nn.encoding.joined_encoder import EncodingOptions, unread, without_defaults
 from pyg_samsa.nn.encoding.joined_encoder import encoding_options as read_options
 from pyg_samsa.nn.encoding.laplacian_encoder import SPECTRAL_MODELS
 from pyg_samsa.nn.encoding.structural_encoder import COLUMN_MODELS
@@ -55,6 +55,9 @@ BUILT_IN_ENCODERS = (*_CATEGORICAL, *SUPERPIXEL_ENCODERS, "LinearNode", "LinearE
 LEVEL_OF_HEAD = dict.fromkeys(("graph", "mlp_graph", SHRINKING_HEAD, WORD_HEAD, NORM_HEAD), "graph")
 LEVEL_OF_HEAD |= {"node": "node", "inductive_node": "node"}
 LEVEL_OF_HEAD |= {"link": "link", "edge": "link", "link_pred": "link", "inductive_edge": "link"}
+
+
+_PE_OPTIONS = "pe_options: "
 
 
 class SAMSANetwork(BatchNetwork):
@@ -180,16 +183,21 @@ def node_width(options: Mapping[str, Any]) -> int:
         options: Options of a network.
 
     Raises:
-        ConfigError: There are none left.
+        ConfigError: There are none left, or heads of the encoding do not fit.
 
     Example:
         >>> node_width({"channels": 16, "pe_options": {"channels": 4}})
         12
     """
-    width = read_options(options.get("pe_options")).width
-    if width >= options["channels"]:
-        raise ConfigError("pe.channels", width, f"less than the channels of a node ({options['channels']})")
-    return int(options["channels"]) - width
+    try:
+        return int(options["channels"]) - read_options(options.get("pe_options"), options["channels"]).width
+    except ConfigError as error:
+        raise _as_setting(error) from None
+
+
+def _as_setting(error: ConfigError) -> ConfigError:
+    """Return an error about an option of encodings by the name of its setting."""
+    return error.renamed(f"pe.{error.key.removeprefix(_PE_OPTIONS)}")
 
 
 def _features(
@@ -285,12 +293,12 @@ def encoding_options() -> dict[str, Any]:
     eigenvectors: bool | int = not EIGENVECTORS.keys().isdisjoint(widths)
     if len(widths) > 1:
         eigenvectors = cfg.pe.dim
-    options = {name: value for name, value in values_for(EncodingOptions, cfg).items() if value is not None}
+    options = values_for(EncodingOptions, cfg)
     if SPECTRUM in widths:
         if role != "add":
             hint = "Distances are those of eigenvectors without eigenvalues: pe.kind lap1."
             raise ConfigError("pe.role", role, f"'add' with pe.kind {cfg.pe.kind}", hint=hint)
-        options.setdefault("model", "deepset")
+        options["model"] = options["model"] or "deepset"
         eigenvectors = cfg.pe.dim
     _check_encoder_options(options, widths, role)
     if role != "add":
@@ -301,7 +309,8 @@ def encoding_options() -> dict[str, Any]:
         # Their signs need not be flipped: SAMSA is told how many there are, to compute both kinds itself.
         eigenvectors = eigenvectors if cfg.model.type == "samsa" and len(widths) > 1 else False
     found = {"pe_channels": sum(widths.values()), "flip_signs": eigenvectors, "pe_role": role}
-    return found | ({"pe_options": options} if options else {})
+    given = without_defaults(options)
+    return found | ({"pe_options": given} if given else {})
 
 
 def unread_encoder_options() -> list[str]:
@@ -330,20 +339,20 @@ def unread_encoder_options() -> list[str]:
 
 def _check_encoder_options(options: dict[str, Any], widths: Mapping[str, int], role: str) -> None:
     """Refuse settings of encoders without effect, by the name of the setting."""
-    known = {key_of(EncodingOptions, name): value for name, value in options.items()}
+    known = {key_of(EncodingOptions, name): value for name, value in without_defaults(options).items()}
     models = SPECTRAL_MODELS if SPECTRUM in widths else COLUMN_MODELS
-    if widths and role == "add" and options.get("model") not in (None, *models):
+    if widths and role == "add" and options["model"] not in (None, *models):
         raise ConfigError("pe.model", options["model"], f"{' or '.join(models)} with pe.kind {cfg.pe.kind}")
     for key in unread_encoder_options():
-        if cfg.pe[key.removeprefix("pe.")] is not None:
+        if key in known:
             chosen = f"pe.kind {cfg.pe.kind}, pe.role {role}, pe.model {cfg.pe.model or 'empty'}"
             raise ConfigError(key, known[key], f"nothing, because it has no effect with {chosen}")
     try:
         EncodingOptions(**options)
-        if len(widths) > 1 and SPECTRUM in widths and options.get("channels") and not options.get("walk_channels"):
+        if len(widths) > 1 and SPECTRUM in widths and options["channels"] and not options["walk_channels"]:
             raise ConfigError("walk_channels", None, "a number above 0, because pe.channels is one")
     except ConfigError as error:
-        raise error.renamed(f"pe.{error.key}") from None
+        raise _as_setting(error) from None
 
 
 def weights_messages() -> bool:
@@ -451,6 +460,8 @@ def named_as_settings(attention: str) -> Iterator[None]:
     try:
         yield
     except ConfigError as error:
+        if error.key.startswith(_PE_OPTIONS):
+            raise _as_setting(error) from None
         own, shared = part_settings(OPERATORS, attention), values_for(SAMSAOptions, cfg)
         if error.key in own:
             raise error.renamed(own[error.key]) from None

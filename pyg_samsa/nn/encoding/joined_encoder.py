@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import Module, ModuleList
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.functional.laplacian_spectrum import LAPLACIANS, VECTOR_NORMS
+from pyg_samsa.functional.laplacian_spectrum import LAPLACIANS, VECTOR_NORMS, Laplacian, VectorNorm
 from pyg_samsa.nn.encoding.laplacian_encoder import RAW_NORMS, SPECTRAL_MODELS, LaplacianEncoder
 from pyg_samsa.nn.encoding.positional import PositionalEncoder, check_encodings
 from pyg_samsa.nn.encoding.structural_encoder import COLUMN_MODELS, StructuralEncoder
@@ -24,11 +24,12 @@ _DEPTH = 100
 
 @dataclass(frozen=True)
 class EncodingOptions:
-    """How positional encodings become channels of the nodes; None is the default.
+    """How positional encodings become channels of the nodes; None is the default, and a default that is given is none.
 
-    Without any option, encodings are mapped by a `PositionalEncoder`. With the models ``"deepset"`` and
-    ``"transformer"`` they are a spectrum, for a `LaplacianEncoder`; others are encoded by a `StructuralEncoder`. An
-    option without effect is an error.
+    Without any option, encodings are mapped by a `PositionalEncoder`, which limits them after the normalisation. With
+    the models ``"deepset"`` and ``"transformer"`` they are a spectrum, for a `LaplacianEncoder`; others are encoded by
+    a `StructuralEncoder`. These limit nothing. ``laplacian`` and ``vector_norm`` describe a spectrum that a network
+    computes itself. An option without effect is an error.
 
     Example:
         >>> EncodingOptions(model="deepset", channels=16).is_spectrum
@@ -77,24 +78,40 @@ class EncodingOptions:
     walk_norm: Annotated[
         str | None, Option("Whether walks beside a spectrum are normalised over the batch; empty for batch.", RAW_NORMS)
     ] = None
-    laplacian: Annotated[
-        str | None, Option("Of a spectrum that the network computes: its Laplacian; empty for sym.", LAPLACIANS)
-    ] = None
-    vector_norm: Annotated[
-        str | None,
-        Option("Of a spectrum that the network computes: norm of the eigenvectors; empty for l2.", VECTOR_NORMS),
-    ] = None
+    laplacian: Laplacian | None = None
+    vector_norm: VectorNorm | None = None
 
     def __post_init__(self) -> None:
         check_options(type(self), vars(keep_plain(self)))
+        given = self.given()
         for name in unread(self.model, self.walk_model):
-            value = getattr(self, name)
-            if value is not None:
+            if name in given:
+                value = given[name]
                 model, key = (self.walk_model, "walk_model") if name == "walk_layers" else (self.model, "model")
                 raise ConfigError(name, value, f"nothing, because {key} is {model or 'linear'!r}")
         if bool(self.channels) != bool(self.walk_channels) and self.walk_channels is not None:
             expected = "both above 0, or both 0: encodings are concatenated or added"
             raise ConfigError("walk_channels", self.walk_channels, f"{expected}; channels is {self.channels or 0}")
+        if self.channels:
+            self.check_heads(self.channels)
+
+    def check_heads(self, channels: int) -> None:
+        """Refuse heads of a transformer that do not divide its channels.
+
+        Args:
+            channels: Channels C of the encoding.
+
+        Raises:
+            ConfigError: They do not.
+
+        Example:
+            >>> EncodingOptions(model="transformer", heads=3).check_heads(64)
+            Traceback (most recent call last):
+            pyg_samsa.errors.ConfigError: heads: got 3, expected a divisor of 64 channels of the encoding
+        """
+        heads = self.heads or _DEFAULTS["heads"]
+        if self.model == "transformer" and channels % heads:
+            raise ConfigError("heads", heads, f"a divisor of {channels} channels of the encoding")
 
     @property
     def is_spectrum(self) -> bool:
@@ -135,13 +152,32 @@ class EncodingOptions:
         return found + (_weights_of_mlp(width, layers) if self.model in ("deepset", "mlp") else 0)
 
     def given(self) -> dict[str, Any]:
-        """Return the options that are not None.
+        """Return the options that are neither None nor the default.
 
         Example:
-            >>> EncodingOptions(channels=16).given()
+            >>> EncodingOptions(channels=16, norm="batch").given()
             {'channels': 16}
         """
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        return without_defaults(asdict(self))
+
+
+_DEFAULTS = {"channels": 0, "model": "linear", "layers": 2, "heads": 4, "post_layers": 0, "norm": "batch"}
+_DEFAULTS |= {"walk_channels": 0, "walk_model": "linear", "walk_layers": 2, "walk_norm": "batch"}
+_DEFAULTS |= {"laplacian": LAPLACIANS[0], "vector_norm": VECTOR_NORMS[0]}
+
+
+def without_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of `EncodingOptions` that are neither None nor the default.
+
+    Args:
+        options: Name -> value. The default of ``norm`` depends on the ``model``.
+
+    Example:
+        >>> without_defaults({"model": "deepset", "norm": "batch", "layers": 2}), without_defaults({"norm": "batch"})
+        ({'model': 'deepset', 'norm': 'batch'}, {})
+    """
+    defaults = _DEFAULTS | ({"norm": "none"} if options.get("model") in SPECTRAL_MODELS else {})
+    return {name: value for name, value in options.items() if value not in (None, defaults[name])}
 
 
 def _weights_of_mlp(channels: int, layers: int) -> int:
@@ -251,16 +287,14 @@ def make_position_encoder(
         >>> make_position_encoder(12, 64, 4, {"model": "deepset", "channels": 8, "walk_channels": 8}).widths
         [8, 4]
     """
-    if not options:
+    own = encoding_options(options, channels)
+    given = own.given()
+    if not given:
         return PositionalEncoder(pe_channels, channels, flip_signs)
-    own = encoding_options(options)
-    if own.width >= channels:
-        raise ConfigError("pe_options: channels", own.width, f"less than the channels of a node ({channels})")
-    check_memory("pe_options", dict(options), own.least_weights(channels))
+    check_memory("pe_options", given, own.least_weights(channels))
     width = own.channels or channels
     if not own.is_spectrum:
-        column: dict[str, Any] = {"model": own.model, "layers": own.layers, "norm": own.norm}
-        column = {name: value for name, value in column.items() if value is not None}
+        column = {name: value for name, value in given.items() if name in ("model", "layers", "norm")}
         encoder = StructuralEncoder(pe_channels, width, flip_signs=flip_signs, **column)
         return JoinedEncoder([encoder], [pe_channels], bool(own.channels))
     count = pe_channels // 2 if flip_signs is True and pe_channels % 2 == 0 else int(flip_signs)
@@ -268,16 +302,16 @@ def make_position_encoder(
     if count < 1 or walks < 0 or (flip_signs is True and pe_channels % 2):
         expected = f"the number of eigenvectors, which have two of the {pe_channels} columns each"
         raise ConfigError("flip_signs", flip_signs, expected)
-    spectral = {name: value for name, value in own.given().items() if name in _OF_LAPLACIAN_ENCODER}
+    spectral = {name: value for name, value in given.items() if name in _OF_LAPLACIAN_ENCODER}
     encoders: list[Module] = [LaplacianEncoder(count, width, **spectral)]
-    of_walks = {name.removeprefix("walk_"): value for name, value in own.given().items() if name.startswith("walk_")}
+    of_walks = {name.removeprefix("walk_"): value for name, value in given.items() if name.startswith("walk_")}
     if not walks:
         if of_walks:
             name, value = next(iter(of_walks.items()))
-            raise ConfigError(f"walk_{name}", value, "nothing, because there are no walks beside the spectrum")
+            raise ConfigError(f"pe_options: walk_{name}", value, "nothing, because there are no walks beside the spectrum")
         return JoinedEncoder(encoders, [pe_channels], bool(own.channels))
     if own.channels and not own.walk_channels:
-        raise ConfigError("walk_channels", own.walk_channels, "a number above 0, because channels is one")
+        raise ConfigError("pe_options: walk_channels", None, "a number above 0, because channels is one")
     walk_width = of_walks.pop("channels", 0) or channels
     encoders.append(StructuralEncoder(walks, walk_width, **of_walks))
     return JoinedEncoder(encoders, [2 * count, walks], bool(own.channels))
@@ -286,14 +320,21 @@ def make_position_encoder(
 _OF_LAPLACIAN_ENCODER = ("model", "layers", "heads", "post_layers", "norm")
 
 
-def encoding_options(options: Mapping[str, Any] | None) -> EncodingOptions:
+_OF_COMPUTED = ("laplacian", "vector_norm")
+
+
+def encoding_options(
+    options: Mapping[str, Any] | None, channels: int | None = None, *, computed: bool = True
+) -> EncodingOptions:
     """Return options as a dataclass.
 
     Args:
         options: Name -> value; None for none.
+        channels: Channels D of a node, which the encodings must fit; None if they are not known.
+        computed: Whether the network computes encodings, which ``laplacian`` and ``vector_norm`` describe.
 
     Raises:
-        ConfigError: An option is unknown, not allowed, or has no effect.
+        ConfigError: An option is unknown, not allowed, does not fit the channels, or has no effect.
 
     Example:
         >>> encoding_options({"models": "mlp"})
@@ -306,7 +347,31 @@ def encoding_options(options: Mapping[str, Any] | None) -> EncodingOptions:
     for name in options or {}:
         if name not in known:
             raise ConfigError("pe_options", name, known)
-    return EncodingOptions(**(options or {}))
+    try:
+        own = EncodingOptions(**(options or {}))
+        if channels is not None and own.width >= channels:
+            raise ConfigError("channels", own.width, f"less than the channels of a node ({channels})")
+        if channels is not None and not own.channels:
+            own.check_heads(channels)
+        for name, value in own.given().items():
+            if name in _OF_COMPUTED and not computed:
+                raise ConfigError(name, value, "nothing, because this network does not compute encodings itself")
+    except ConfigError as error:
+        raise error.renamed(f"pe_options: {error.key}") from None
+    return own
+
+
+def without_computed(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of `EncodingOptions` for a network that gets its encodings.
+
+    Args:
+        options: Name -> value.
+
+    Example:
+        >>> without_computed({"model": "deepset", "laplacian": "none"})
+        {'model': 'deepset'}
+    """
+    return {name: value for name, value in options.items() if name not in _OF_COMPUTED}
 
 
 def with_positions(

@@ -251,10 +251,8 @@ class GNN(Module):
                 raise ConfigError("pe_role", pe_role, f"'add' with other convolutions than {convs}")
         self.layer, self.channels, self.level = layer, channels, level
         self.pe_channels, self.pe_role = pe_channels, pe_role
-        self.node_channels = channels - encoding_options(pe_options).width
+        self.node_channels = channels - encoding_options(pe_options, channels, computed=False).width
         """Channels of the encoded features of a node, without encodings that are concatenated with them."""
-        if self.node_channels < 1:
-            raise ConfigError("pe_options: channels", channels - self.node_channels, f"less than channels ({channels})")
         _check_structure(structure, layer, attention, self.node_channels, heads, pool)
         self.node_encoder = make_encoder("in_channels", in_channels, self.node_channels)
         uses_edges = layer not in _WITHOUT_EDGE_FEATURES and edge_channels is not None

@@ -13,6 +13,7 @@ from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.nn.block import SAMSABlock
 from pyg_samsa.nn.encoder import Encoder
 from pyg_samsa.nn.encoding.feature_encoder import Features
+from pyg_samsa.nn.encoding.joined_encoder import without_computed
 from pyg_samsa.nn.graph_features import GraphFeatures
 from pyg_samsa.nn.models.samsa_options import SAMSAOptions
 from pyg_samsa.nn.readout import Readout
@@ -357,6 +358,8 @@ def _make_tokenizer(in_channels: Features, edge_channels: Features | None, optio
     if options.pe_options:
         pe["pe_options"] = options.pe_options
     if options.tokenizer is not None:
+        if options.pe_options:
+            pe["pe_options"] = without_computed(options.pe_options)
         given = {**(options.tokenizer_options or {}), **(pe if options.pe_channels else {})}
         return make_tokenizer(options.tokenizer, options.channels, in_channels, edge_channels, **given)
     if options.bridge:

@@ -158,7 +158,7 @@ class SAMSAOptions:
         check_options(type(self), vars(keep_plain(self)))
         check_integer("channels", self.channels)
         self._check_memory()
-        encoding_options(self.pe_options)
+        encoding_options(self.pe_options, self.channels, computed=self.pe_kind is not None)
         needed_without: tuple[str, ...]
         if not self.pe_channels:
             self._must_be_default(("flip_signs", "pe_kind", "pe_role", "pe_options"), "pe_channels is 0")

@@ -101,7 +101,7 @@ class NodeTokenizer(Module):
             raise ConfigError("flip_signs", flip_signs, f"False with pe_role {pe_role!r}: no signs are flipped")
         if pe_kind == BOTH and not 0 < flip_signs < pe_channels:
             raise ConfigError("flip_signs", flip_signs, f"the number of eigenvectors among pe_channels ({pe_channels})")
-        self.encoding = encoding_options(pe_options)
+        self.encoding = encoding_options(pe_options, channels, computed=pe_kind is not None)
         """How positional encodings are encoded."""
         if pe_options and pe_role != "add":
             raise ConfigError("pe_options", dict(pe_options), f"none with pe_role {pe_role!r}, which encodes no node")
@@ -112,8 +112,6 @@ class NodeTokenizer(Module):
         self.channels, self.positions, self.pe_channels = int(channels), positions, pe_channels
         self.node_channels = self.channels - self.encoding.width
         """Channels of the encoded features of a node, without encodings that are concatenated with them."""
-        if self.node_channels < 1:
-            raise ConfigError("pe_options: channels", self.encoding.width, f"less than channels ({channels})")
         self.node_encoder = make_encoder("in_channels", in_channels, self.node_channels)
         self.edge_encoder = (
             make_encoder("edge_channels", edge_channels, channels) if edge_channels is not None else None

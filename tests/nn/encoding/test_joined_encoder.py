@@ -1,6 +1,7 @@
 """Encoders of positional encodings that options describe, alone and in networks."""
 
 import copy
+import inspect
 
 import pytest
 import torch
@@ -17,6 +18,8 @@ from pyg_samsa.nn.encoding.joined_encoder import (
     make_position_encoder,
     unread,
     with_positions,
+    without_computed,
+    without_defaults,
 )
 from pyg_samsa.nn.encoding.laplacian_encoder import LaplacianEncoder
 from pyg_samsa.nn.encoding.positional import PositionalEncoder
@@ -28,7 +31,7 @@ EDGES = torch.tensor([[0, 1, 2, 3, 5, 6, 7, 8, 9], [1, 2, 3, 0, 6, 7, 8, 9, 10]]
 EDGES = torch.cat([EDGES, EDGES.flip(0)], dim=1)
 # kind -> width, eigenvectors, options
 KINDS = {
-    "spectrum": (10, 5, {"model": "transformer", "heads": 2, "channels": 6, "post_layers": 1, "laplacian": "none"}),
+    "spectrum": (10, 5, {"model": "transformer", "heads": 2, "channels": 6, "post_layers": 1}),
     "spectrum+rwse": (13, 5, {"model": "deepset", "channels": 6, "walk_channels": 3, "walk_model": "mlp"}),
     "rwse": (4, 0, {"model": "mlp", "channels": 5, "norm": "none"}),
     "lap": (4, True, {"channels": 5}),
@@ -75,6 +78,33 @@ def test_without_options_nothing_is_new():
     h, pe = torch.randn(11, 8), torch.randn(11, 4)
     encoder.eval()
     assert torch.equal(with_positions(h, encoder, pe, GRAPH, 3), h + encoder(pe, GRAPH, 3))
+
+
+DEFAULTS = {"channels": 0, "model": "linear", "norm": "batch", "layers": 2, "heads": 4, "post_layers": 0}
+DEFAULTS |= {"walk_channels": 0, "walk_model": "linear", "walk_layers": 2, "walk_norm": "batch"}
+DEFAULTS |= {"laplacian": "sym", "vector_norm": "l2"}
+
+
+@pytest.mark.parametrize("name", [*DEFAULTS, "all"])
+def test_a_default_that_is_given_is_none(name):
+    options = DEFAULTS if name == "all" else {name: DEFAULTS[name]}
+    assert EncodingOptions(**options).given() == {}
+    assert without_defaults(options) == {}
+    encoder = make_position_encoder(4, 8, 0, options)
+    assert type(encoder) is PositionalEncoder
+    assert encoder.state_dict().keys() == make_position_encoder(4, 8).state_dict().keys()
+    model = SAMSA.from_options(3, 2, channels=16, num_layers=1, heads=2, pe_channels=4, pe_options=options)
+    assert type(model.tokenizer.pe_encoder) is PositionalEncoder
+
+
+def test_defaults_are_those_of_the_encoders():
+    for make, names in ((LaplacianEncoder, ("layers", "heads", "post_layers")), (StructuralEncoder, ("model", "norm"))):
+        for name in names:
+            assert inspect.signature(make).parameters[name].default == DEFAULTS[name]
+    assert inspect.signature(LaplacianEncoder).parameters["norm"].default == "none"
+    assert EncodingOptions(model="deepset", norm="none", walk_norm="batch").given() == {"model": "deepset"}
+    assert EncodingOptions(model="deepset", norm="batch").given() == {"model": "deepset", "norm": "batch"}
+    assert EncodingOptions(norm="none").given() == {"norm": "none"}
 
 
 def test_options_reach_the_encoders():
@@ -142,7 +172,36 @@ def test_options_without_effect():
 def test_bad_options_are_named(options, key):
     with pytest.raises(ConfigError) as caught:
         encoding_options(options)
-    assert caught.value.key == key
+    assert caught.value.key == ("pe_options: " * (key != "pe_options") + key)
+
+
+@pytest.mark.parametrize(("heads", "found"), [({"heads": 3}, 3), ({}, 4)])
+@pytest.mark.parametrize("width", [{"channels": 10}, {}], ids=["concatenated", "added"])
+def test_heads_that_do_not_divide_the_channels_of_the_encoding_are_named(heads, found, width):
+    options = {"model": "transformer", **heads, **width}
+    size = {"channels": 22, "num_layers": 1, "pe_channels": 10, "flip_signs": 5, "pe_options": options}
+    text = f"pe_options: heads: got {found}, expected a divisor of {width.get('channels', 22)} channels of the encoding"
+    for make in (
+        lambda: SAMSA.from_options(3, 2, heads=2, **size),
+        lambda: GNN(3, 2, **size),
+        lambda: NodeTokenizer(22, 3, pe_channels=10, flip_signs=5, pe_options=options),
+        lambda: make_position_encoder(10, 22, 5, options),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            make()
+        assert str(caught.value) == text
+
+
+@pytest.mark.parametrize("form", [{"laplacian": "none"}, {"vector_norm": "l1"}], ids=str)
+def test_the_form_of_a_spectrum_that_is_passed_is_refused(form):
+    options = {"model": "deepset", **form}
+    size = {"channels": 16, "num_layers": 1, "pe_channels": 10, "flip_signs": 5, "pe_options": options}
+    (name,) = form
+    for make in (lambda **kind: SAMSA.from_options(3, 2, heads=2, **size, **kind), lambda: GNN(3, 2, **size)):
+        with pytest.raises(ConfigError, match=f"pe_options: {name}: got '{form[name]}', expected nothing, because"):
+            make()
+    assert SAMSA.from_options(3, 2, heads=2, pe_kind="spectrum", **size).tokenizer.encoding.given() == options
+    assert without_computed(options) == {"model": "deepset"}
 
 
 @pytest.mark.parametrize(
@@ -152,8 +211,8 @@ def test_bad_options_are_named(options, key):
         ((4, 16, 0, {"model": "deepset"}), "flip_signs"),
         ((4, 16, 3, {"model": "deepset"}), "flip_signs"),
         ((5, 16, True, {"model": "deepset"}), "flip_signs"),
-        ((4, 16, 2, {"model": "deepset", "walk_model": "mlp"}), "walk_model"),
-        ((6, 16, 2, {"model": "deepset", "channels": 4}), "walk_channels"),
+        ((4, 16, 2, {"model": "deepset", "walk_model": "mlp"}), "pe_options: walk_model"),
+        ((6, 16, 2, {"model": "deepset", "channels": 4}), "pe_options: walk_channels"),
         ((4, 2**15, 2, {"model": "deepset", "layers": 100}), "pe_options"),
     ],
 )
@@ -213,8 +272,9 @@ def test_encodings_take_channels_of_the_features(make):
 @pytest.mark.parametrize("kind", ["spectrum", "spectrum+rwse", "rwse"])
 def test_networks_compute_encodings_and_are_saved(kind, bridge, tmp_path):
     torch.manual_seed(0)
-    model, x = samsa(kind, bridge=bridge, pe_kind=kind).eval(), torch.randn(11, 3)
-    laplacian = KINDS[kind][2].get("laplacian", "sym")
+    laplacian = "none" if kind == "spectrum" else "sym"
+    options = KINDS[kind][2] | ({"laplacian": laplacian} if kind == "spectrum" else {})
+    model, x = samsa(kind, bridge=bridge, pe_kind=kind, pe_options=options).eval(), torch.randn(11, 3)
     out = model(x, EDGES, batch=GRAPH)
     torch.testing.assert_close(out, model(x, EDGES, batch=GRAPH, pe=encodings(kind, laplacian)))
     if laplacian != "sym":
