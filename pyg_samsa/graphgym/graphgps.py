@@ -372,6 +372,9 @@ def _encoders(leaves: Mapping[str, Any], made: Translation, used: Sequence[str])
         raise ConfigError(_ENCODER, leaves[_ENCODER], "no encoding with GraphGym's own network gnn", hint=hint)
     if not (kinds := [table.ENCODINGS[part] for part in used if part in table.ENCODINGS]):
         return
+    if leaves.get("dataset.node_encoder") is False:
+        made.note(_ENCODER, leaves[_ENCODER], "its encodings are not used, there as here: dataset.node_encoder is False")
+        return
     if table.DISTANCES in used and not _distances(leaves, made):
         return
     made.set("pe.kind", "+".join(kinds), _ENCODER, leaves[_ENCODER])
@@ -400,7 +403,7 @@ def _distances(leaves: Mapping[str, Any], made: Translation) -> bool:
         raise ConfigError(*chosen, expected)
     made.set("pe.role", "mapped_gate", _ENCODER, leaves[_ENCODER])
     norm = "posenc_LapPE.eigen.laplacian_norm"
-    if leaves.get(norm, "sym") != "sym":
+    if str(leaves.get(norm, "sym")).lower() != "sym":
         made.note(norm, leaves[norm], "the normalised Laplacian is used")
     if local == "gine":
         reason = f"with {table.DISTANCES}, a node of GINE adds its own features"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.functional.laplacian_spectrum import LAPLACIANS, VECTOR_NORMS
+from pyg_samsa.options import is_number
 
 if TYPE_CHECKING:
     from pyg_samsa.graphgym.graphgps import Translation
@@ -35,7 +36,7 @@ def translate_encoders(leaves: Mapping[str, Any], made: Translation, used: Seque
         used: The encodings in the name of the node encoder.
 
     Raises:
-        ConfigError: There is no such model or norm.
+        ConfigError: There is no such model or norm, or a width is no number above 0.
 
     Example:
         >>> from pyg_samsa.graphgym.graphgps import Translation
@@ -61,6 +62,9 @@ def _translate(leaves: Mapping[str, Any], made: Translation, name: str, prefix: 
         raise ConfigError(f"{group}.model", found["model"], tuple(models))
     if (norm := _NORMS.get(str(found["raw_norm_type"]).lower())) is None:
         raise ConfigError(f"{group}.raw_norm_type", found["raw_norm_type"], ("none", "BatchNorm"))
+    if not is_number(found["dim_pe"], whole=True) or found["dim_pe"] < 1:
+        hint = f"For a network without this encoding, leave {name} out of dataset.node_encoder_name."
+        raise ConfigError(f"{group}.dim_pe", found["dim_pe"], "a number of at least 1", hint=hint)
     chosen = {"model": ("model", model), "dim_pe": ("channels", found["dim_pe"])}
     if model != "linear":
         chosen["layers"] = ("layers", found["layers"])

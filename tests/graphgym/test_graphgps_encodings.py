@@ -7,9 +7,10 @@ from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.baselines import gnn_options
+from pyg_samsa.graphgym.checks import check_run, check_settings
 from pyg_samsa.graphgym.config import load_config
 from pyg_samsa.graphgym.graphgps import translate
-from pyg_samsa.graphgym.network import encoding_options
+from pyg_samsa.graphgym.network import encoding_options, model_options
 
 LAP = {
     "model.type": "SANTransformer",
@@ -65,6 +66,42 @@ def test_details_of_walks():
     found = {"model": "mlp", "layers": 4, "channels": 5, "norm": "batch"}
     assert found.items() <= encoders(RWSE | asked).items()
     assert {f"walk_{key}": value for key, value in found.items()}.items() <= encoders(BOTH | asked).items()
+
+
+@pytest.mark.parametrize("width", [0, -2, 2.5, "wide", None])
+@pytest.mark.parametrize(("leaves", "name"), [(LAP, "LapPE"), (RWSE, "RWSE"), (BOTH, "RWSE"), (BOTH, "LapPE")])
+def test_encodings_without_channels_are_refused(leaves, name, width):
+    with pytest.raises(ConfigError) as caught:
+        translate(leaves | {f"posenc_{name}.dim_pe": width})
+    assert str(caught.value) == f"posenc_{name}.dim_pe: got {width!r}, expected a number of at least 1"
+
+
+@pytest.mark.parametrize("leaves", [LAP, RWSE, BOTH], ids=["lap", "rwse", "both"])
+def test_without_the_node_encoder_there_are_no_encodings(leaves):
+    made = translate(leaves | {"dataset.node_encoder": False})
+    name = leaves["dataset.node_encoder_name"]
+    reason = "its encodings are not used, there as here: dataset.node_encoder is False"
+    assert made.notes == [f"dataset.node_encoder_name {name}: {reason}"]
+    assert not [key for key in made.settings if key.startswith("pe.")]
+    assert "pe.kind" in translate(leaves | {"dataset.node_encoder": True}).settings
+
+
+@pytest.mark.parametrize(("asked", "listed"), [("SYM", False), ("sym", False), ("none", True)])
+def test_the_laplacian_of_distances_is_read_in_any_case(asked, listed):
+    leaves = {"model.type": "GPSModel", "gt.layer_type": "CustomGatedGCN+Transformer"}
+    leaves |= {"dataset.node_encoder_name": "LinearNode+EquivStableLapPE", "posenc_EquivStableLapPE.enable": True}
+    made = translate(leaves | {"posenc_LapPE.eigen.laplacian_norm": asked})
+    assert bool(made.notes) == listed
+
+
+@pytest.mark.parametrize("source", ["laplacian_norm", "eigvec_norm"])
+def test_the_form_of_eigenvectors_names_its_source(source):
+    value, here = {"laplacian_norm": ("none", "pe.laplacian"), "eigvec_norm": ("L1", "pe.vector_norm")}[source]
+    made = translate(LAP | {f"posenc_LapPE.eigen.{source}": value})
+    taken = made.settings[here]
+    assert (taken.value, taken.source) == (value.lower(), f"posenc_LapPE.eigen.{source}")
+    (other,) = {"pe.laplacian", "pe.vector_norm"} - {here}
+    assert made.settings[other].source == ""
 
 
 def test_an_asymmetric_laplacian_is_listed():
@@ -156,6 +193,39 @@ def test_settings_without_effect_are_refused(settings, key):
     with pytest.raises(ConfigError) as caught:
         encoding_options()
     assert caught.value.key == key
+
+
+@pytest.mark.parametrize(("network", "width"), [("samsa", "samsa.channels"), ("gps", "gt.dim_hidden")])
+@pytest.mark.parametrize(
+    ("settings", "found", "channels"),
+    [({"channels": 8, "heads": 3}, 3, 8), ({"channels": 6}, 4, 6), ({"heads": 7}, 7, 32)],
+)
+def test_heads_that_do_not_divide_the_channels_are_named(network, width, settings, found, channels):
+    cfg.model.type, cfg.pe.kind, cfg.pe.model = network, "spectrum", "transformer"
+    cfg[width.partition(".")[0]][width.partition(".")[2]] = 32
+    cfg.share.task = "regression"
+    for name, value in settings.items():
+        cfg.pe[name] = value
+    expected = f"pe.heads: got {found}, expected a divisor of {channels} channels of the encoding"
+    for make in (check_run if network == "gps" else check_settings, lambda: register.network_dict[network](5, 1)):
+        with pytest.raises(ConfigError) as caught:
+            make()
+        assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize("name", ["channels", "norm", "model", "walk_channels", "laplacian"])
+def test_a_default_that_is_set_is_none(name):
+    defaults = {"channels": 0, "norm": "batch", "model": "linear", "walk_channels": 0, "laplacian": "sym"}
+    cfg.pe.kind, cfg.pe[name] = "rwse", defaults[name]
+    assert "pe_options" not in encoding_options()
+
+
+def test_networks_that_compute_no_spectrum_get_no_form_of_it():
+    cfg.pe.kind, cfg.pe.dim, cfg.pe.laplacian, cfg.pe.vector_norm = "spectrum", 3, "none", "l1"
+    cfg.model.type = "gps"
+    assert gnn_options("gps")["pe_options"] == {"model": "deepset"}
+    cfg.model.type = "samsa"
+    assert model_options()["pe_options"] == {"model": "deepset", "laplacian": "none", "vector_norm": "l1"}
 
 
 def test_settings_become_options_of_networks():
