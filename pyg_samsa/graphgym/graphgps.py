@@ -373,7 +373,9 @@ def _encoders(leaves: Mapping[str, Any], made: Translation, used: Sequence[str])
     if not (kinds := [table.ENCODINGS[part] for part in used if part in table.ENCODINGS]):
         return
     if leaves.get("dataset.node_encoder") is False:
-        made.note(_ENCODER, leaves[_ENCODER], "its encodings are not used, there as here: dataset.node_encoder is False")
+        made.note(
+            _ENCODER, leaves[_ENCODER], "its encodings are not used, there as here: dataset.node_encoder is False"
+        )
         return
     if table.DISTANCES in used and not _distances(leaves, made):
         return

@@ -53,6 +53,12 @@ class Graphs(list):
             ANOTHER,
             {"dataset.descriptors": [], "predictor.members": "auto", "pe.kind": "none", "pe.role": "add"},
         ),
+        (
+            Graphs(),
+            {"pe.kind": "rwse", "pe.channels": 4, "pe.model": "mlp", "pe.layers": 3},
+            ANOTHER,
+            {"pe.kind": "none", "pe.channels": None, "pe.model": None, "pe.layers": None},
+        ),
         (Graphs(count=6), {"predictor.folds": 9}, ANOTHER, {"predictor.folds": 3}),
         (Graphs(splits=("train", "test")), {"train.patience": 5}, (), {"train.patience": 0}),
         (Graphs(splits=("train", "test")), {"optim.scheduler": "plateau"}, (), {"optim.scheduler": "none"}),

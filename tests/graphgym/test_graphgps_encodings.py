@@ -151,7 +151,10 @@ def test_options_of_the_network(path):
 
 
 def test_degrees_have_the_channels_of_the_features(path):
-    load_config(path, "model.type gps gt.layer_type GINE+BiasedTransformer gt.dim_hidden 64 gnn.dim_inner 64".split())
+    load_config(
+        path,
+        ["model.type", "gps", "gt.layer_type", "GINE+BiasedTransformer", "gt.dim_hidden", "64", "gnn.dim_inner", "64"],
+    )
     cfg.share.task = "regression"
     model = register.network_dict["gps"](5, 1).model
     assert model.structure.in_degree.embedding_dim == model.node_encoder.out_features == 64 - 16 - 16

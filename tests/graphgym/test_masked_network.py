@@ -52,6 +52,18 @@ def test_features_of_edges_are_hidden_where_edges_are_tokens(tiny, bridge):
     )
 
 
+@pytest.mark.parametrize("bridge", [True, False])
+def test_hidden_features_leave_channels_to_encodings(tiny, bridge):
+    dataset = tiny("masked")
+    cfg.samsa.bridge, cfg.pe.kind, cfg.pe.dim, cfg.pe.channels = bridge, "rwse", 3, 2
+    network = make_samsa(2, 2).eval()
+    batch = Batch.from_data_list([dataset[0], dataset[1]])
+    batch.pe = torch.rand(batch.num_nodes, 3)
+    prediction, _ = network(batch)
+    assert len(prediction) == batch.num_nodes + (batch.num_edges if bridge else 0)
+    assert network.model.tokenizer.node_channels == 6
+
+
 def test_encoders_of_other_code_are_refused(tiny):
     tiny("masked")
     cfg.dataset.node_encoder, cfg.dataset.node_encoder_name = True, "mine"

@@ -134,6 +134,10 @@ def test_without_a_validation_split_nothing_is_monitored(config):
             {"model": {"type": "gcn"}, "pe": {"kind": "rwse", "dim": 4}},
             "gcn · 2 layers · 16 channels · random walks of 4 steps",
         ),
+        (
+            {"model": {"type": "gcn"}, "pe": {"kind": "spectrum", "dim": 4}},
+            "gcn · 2 layers · 16 channels · 4 Laplacian eigenvectors with eigenvalues",
+        ),
         ({"model": {"type": "gine"}, "gnn": {"layers_mp": 1, "dim_inner": 24}}, "gine · 1 layer · 24 channels"),
         ({"model": {"type": "gps"}}, "gps of GINE+Transformer · 2 layers · 16 channels · 4 heads"),
         (

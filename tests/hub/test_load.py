@@ -84,6 +84,7 @@ def change(folder, **entries):
         ),
         ({"options__num_eval_samples": 1001}, ConfigError, "num_eval_samples: got 1001, .* of at most 1000"),
         ({"options__attention_options": {"num_features": 10**18}}, DataIntegrityError, "num_features"),
+        ({"options__pe_options": {"channels": 10**4}}, DataIntegrityError, "channels of the weights"),
         ({"options__in_channels": [10**18]}, DataIntegrityError, "in_channels"),
         ({"options__num_layers": 3}, DataIntegrityError, "missing"),
         ({"options__num_layers": 1}, DataIntegrityError, "more"),

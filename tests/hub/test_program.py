@@ -25,6 +25,7 @@ from pyg_samsa.task import Task
 
 TASK = Task("multilabel", ["a", "b"])
 SMALL = {"channels": 16, "num_layers": 1, "heads": 2, "bridge": False}
+ENCODED = {"channels": 5, "model": "mlp"}
 NETWORKS = {
     "nodes": {},
     "gine and walks": {"local": "gine", "pe_channels": 4, "pe_kind": "rwse", "head_norm": "batch"},
@@ -35,7 +36,7 @@ NETWORKS = {
     "pna": {"local": "pna"},
     "full attention": {"attention": "full"},
     "soft sampling": {"sampling": "soft"},
-    "mean pooling": {"pool": "mean"},
+    "mean pooling and encoded walks": {"pool": "mean", "pe_channels": 4, "pe_kind": "rwse", "pe_options": ENCODED},
     "features by levels": {"graph_channels": 3, "graph_levels": 5},
 }
 

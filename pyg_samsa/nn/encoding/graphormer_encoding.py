@@ -98,7 +98,7 @@ class GraphormerEncoding(Module):
         edge_types: Sequence[int] | None = None,
         node_degrees_only: Annotated[bool, Option("Whether only degrees are encoded, without biases.")] = False,
         use_graph_token: Annotated[bool, Option("Whether a token is added to each graph.")] = True,
-        input_dropout: Annotated[float, Option("Dropout of the features of nodes with their degrees.", low=0, below=1)] = 0.0,
+        input_dropout: Annotated[float, Option("Dropout of nodes with their degrees.", low=0, below=1)] = 0.0,
     ) -> None:
         super().__init__()
         counts = {"channels": channels, "heads": heads, "num_spatial_types": num_spatial_types}

@@ -161,7 +161,14 @@ class EncodingOptions:
         return without_defaults(asdict(self))
 
 
-_DEFAULTS = {"channels": 0, "model": "linear", "layers": 2, "heads": 4, "post_layers": 0, "norm": "batch"}
+_DEFAULTS: dict[str, Any] = {
+    "channels": 0,
+    "model": "linear",
+    "layers": 2,
+    "heads": 4,
+    "post_layers": 0,
+    "norm": "batch",
+}
 _DEFAULTS |= {"walk_channels": 0, "walk_model": "linear", "walk_layers": 2, "walk_norm": "batch"}
 _DEFAULTS |= {"laplacian": LAPLACIANS[0], "vector_norm": VECTOR_NORMS[0]}
 
@@ -308,7 +315,9 @@ def make_position_encoder(
     if not walks:
         if of_walks:
             name, value = next(iter(of_walks.items()))
-            raise ConfigError(f"pe_options: walk_{name}", value, "nothing, because there are no walks beside the spectrum")
+            raise ConfigError(
+                f"pe_options: walk_{name}", value, "nothing, because there are no walks beside the spectrum"
+            )
         return JoinedEncoder(encoders, [pe_channels], bool(own.channels))
     if own.channels and not own.walk_channels:
         raise ConfigError("pe_options: walk_channels", None, "a number above 0, because channels is one")

@@ -261,6 +261,23 @@ def test_networks_train_and_their_graphs_do_not_see_each_other(kind, make):
     assert model(x[:0], torch.empty(2, 0, dtype=torch.long), **empty).shape == (1, 2)
 
 
+@pytest.mark.parametrize("kind", ["spectrum", "lap"])
+def test_nodes_keep_their_precision(kind):
+    width, eigenvectors, options = KINDS[kind]
+    encoder = make_position_encoder(width, 16, eigenvectors, options).eval()
+    for dtype in (torch.bfloat16, torch.float32):
+        h = torch.ones(11, 16 - options["channels"], dtype=dtype)
+        for autocast in (True, False):
+            with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+                assert with_positions(h, encoder, encodings(kind), GRAPH, 3).dtype == dtype
+
+
+def test_layers_after_the_sum_count_among_the_least_weights():
+    options = EncodingOptions(model="deepset", channels=8, layers=1, post_layers=4)
+    encoder = LaplacianEncoder(5, 8, layers=1, post_layers=4)
+    assert options.least_weights(16) == sum(layer.weight.numel() for layer in encoder.post.lins[1:])
+
+
 @pytest.mark.parametrize("make", [NETWORKS["bridge"], NETWORKS["gps"]], ids=["bridge", "gps"])
 def test_encodings_take_channels_of_the_features(make):
     model = make("spectrum+rwse")
