@@ -16,6 +16,8 @@ def resolve(
     batch: Int[Tensor, " T"] | RaggedIndex | None = None,
     ptr: Int[Tensor, " offsets"] | RaggedIndex | None = None,
     batch_size: int | None = None,
+    *,
+    allow_none: bool = False,
 ) -> tuple[RaggedIndex, Int[Tensor, " T"] | None]:
     """Return the index of a batch in any of PyG's forms, and a permutation if tokens are not sorted by graph.
 
@@ -25,6 +27,7 @@ def resolve(
         batch: Graph number of every token, in any order, or an index that was made before; None means one graph.
         ptr: Offsets [B+1], or an index that was made before; replaces ``batch``.
         batch_size: Number of graphs, if some at the end may be empty.
+        allow_none: Whether no graph counts as one without tokens, for operators that return rows of tokens alone.
 
     Returns:
         The index, and ``perm`` for which ``x[perm]`` is sorted by graph (stable); None if ``x`` is sorted already.
@@ -53,7 +56,17 @@ def resolve(
         if batch_size is not None and batch_size < 1:
             raise ShapeError("batch_size", batch_size, "at least one graph")
         return RaggedIndex.from_sizes([num_tokens] + [0] * ((batch_size or 1) - 1), device), None
-    return _resolve(num_tokens, device, batch, ptr, batch_size)
+    index, perm = _resolve(num_tokens, device, batch, ptr, batch_size)
+    if index.num_graphs == 0:
+        if allow_none:
+            return RaggedIndex.from_sizes([0], device), None
+        raise ShapeError(
+            "batch",
+            "no graph",
+            "at least one graph",
+            hint="An empty list of graphs has no output; check the data set or the filter.",
+        )
+    return index, perm
 
 
 @torch.compiler.disable
@@ -81,11 +94,4 @@ def _resolve(
         )
     if batch_size is not None and index.num_graphs != batch_size:
         raise ShapeError("batch_size", batch_size, f"the number of graphs in ptr, {index.num_graphs}")
-    if index.num_graphs == 0:
-        raise ShapeError(
-            "batch",
-            "no graph",
-            "at least one graph",
-            hint="An empty list of graphs has no output; check the data set or the filter.",
-        )
     return index, perm

@@ -160,7 +160,7 @@ class SAMSABlock(Module):
         if scale is None:
             raise ConfigError("alpha", None, "the shared scalar, because the block was made with rezero='shared'")
         x = cast_floats("x", check_tensor("x", x, "floats [T, D]"), next(self.parameters()).dtype)
-        index, perm = resolve(x.size(0), x.device, batch, ptr, batch_size)
+        index, perm = resolve(x.size(0), x.device, batch, ptr, batch_size, allow_none=True)
         geometry = {name: value for name, value in (("pos", pos), ("normal", normal)) if value is not None}
         if perm is not None:
             x, geometry = x[perm], {name: value[perm] for name, value in geometry.items()}

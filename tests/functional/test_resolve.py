@@ -33,6 +33,15 @@ def test_contradictions_are_named():
         resolve(0, torch.device("cpu"), ptr=torch.tensor([0]))
 
 
+def test_no_graph_is_one_without_tokens_where_that_is_allowed():
+    none = torch.empty(0, dtype=torch.long)
+    for options in ({"batch": none}, {"ptr": torch.tensor([0])}):
+        index, perm = resolve(0, torch.device("cpu"), **options, allow_none=True)
+        assert (index.sizes, perm) == ([0], None)
+        with pytest.raises(ShapeError, match="no graph"):
+            resolve(0, torch.device("cpu"), **options)
+
+
 def test_an_index_takes_the_place_of_the_batch_vector():
     index = RaggedIndex(torch.tensor([0, 2, 3]))
     assert resolve(3, torch.device("cpu"), index) == (index, None)

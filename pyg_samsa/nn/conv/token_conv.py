@@ -252,7 +252,7 @@ class TokenConv(Module):
         check_edge_shape(edge_index)
         if return_sampled_tokens and not self.samples:
             raise ConfigError("return_sampled_tokens", True, f"False: {self.name} does not sample tokens")
-        index, perm = resolve(x.size(0), x.device, batch, ptr, batch_size)
+        index, perm = resolve(x.size(0), x.device, batch, ptr, batch_size, allow_none=True)
         pos, normal = self.check_positions(x, pos, normal)
         if perm is not None:
             x = x[perm]

@@ -7,7 +7,7 @@ from torch_geometric.nn import GPSConv, Sequential
 
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
 from pyg_samsa.functional import RaggedIndex
-from pyg_samsa.nn import SAMSAConv
+from pyg_samsa.nn import SAMSABlock, SAMSAConv
 
 SAMPLING = ["hard", "soft", "replacement"]
 
@@ -170,8 +170,26 @@ def test_stands_where_a_convolution_stands():
     x, edge_index, batch = torch.randn(6, 16), torch.tensor([[0, 1], [1, 0]]), torch.tensor([0, 0, 0, 1, 1, 1])
     model = Sequential("x, edge_index, batch", [(SAMSAConv(16, 4, 3), "x, edge_index, batch -> x"), torch.nn.ReLU()])
     assert model(x, edge_index, batch).shape == (6, 16)
-    gps = GPSConv(16, SAMSAConv(16, 4, 3), heads=4)
-    assert gps(x, edge_index, batch).shape == (6, 16)
+
+
+def test_in_gpsconv_graphs_are_apart_with_their_offsets():
+    torch.manual_seed(0)
+    gps = GPSConv(16, SAMSAConv(16, 4, 3), heads=4).double().eval()
+    x, edge_index, batch = torch.randn(6, 16).double(), torch.tensor([[0, 1], [1, 0]]), torch.tensor([0, 0, 0, 1, 1, 1])
+    other = torch.cat([x[:3], torch.randn(3, 16).double()])
+    first, second = (gps(given, edge_index, batch, ptr=torch.tensor([0, 3, 6])) for given in (x, other))
+    torch.testing.assert_close(first[:3], second[:3])
+    assert not torch.allclose(first[3:], second[3:])
+
+
+def test_no_graph_has_no_rows():
+    none = torch.empty(0, dtype=torch.long)
+    for layer in (make(), SAMSABlock(16, heads=4, num_samples=3).double()):
+        x = torch.empty(0, 16, dtype=torch.float64, requires_grad=True)
+        for options in ({"batch": none}, {"ptr": torch.tensor([0])}, {}):
+            out = layer(x, **options)
+            assert out.shape == (0, 16)
+            out.sum().backward()
 
 
 @pytest.mark.filterwarnings("ignore:'torch_geometric.compile' is deprecated")
@@ -221,7 +239,6 @@ def test_bad_arguments_are_named(kwargs, key):
         ),
         (lambda conv: conv(torch.randn(5, 16, dtype=torch.float64), ptr=torch.tensor([0, 4])), "ptr"),
         (lambda conv: conv(torch.randn(5, 16, dtype=torch.float64), ptr=torch.tensor([0, 6, 5])), "ptr"),
-        (lambda conv: conv(torch.randn(0, 16, dtype=torch.float64), batch=torch.empty(0, dtype=torch.long)), "batch"),
         (lambda conv: conv(torch.randn(5, 16, dtype=torch.float64), score_input=torch.randn(4, 16)), "score_input"),
     ],
 )
