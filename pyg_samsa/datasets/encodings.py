@@ -6,7 +6,6 @@ import copy
 import hashlib
 import logging
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -24,6 +23,7 @@ from pyg_samsa.functional.node_encodings import (
     NODE_ENCODINGS,
     SPECTRUM,
     WITH_SPECTRUM,
+    chunks_of_nodes,
     laplacian_eigenvectors,
     return_probabilities,
 )
@@ -224,7 +224,7 @@ def _compute(
         ThreadPoolExecutor(_threads()) as pool,
         _one_thread_each(),
     ):
-        for begin, end in _chunks(node_ptr):
+        for begin, end in chunks_of_nodes(node_ptr, _CHUNK_NODES):
             rows = slice(node_ptr[begin], node_ptr[end])
             if kind == "rwse":
                 # Walks do not leave their graph, so a chunk of graphs is one sparse matrix.
@@ -254,12 +254,3 @@ def _one_thread_each() -> Any:
     from threadpoolctl import threadpool_limits
 
     return threadpool_limits(1, user_api="blas")
-
-
-def _chunks(node_ptr: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Yield ranges of graphs of some 16,000 nodes each."""
-    begin = 0
-    while begin < len(node_ptr) - 1:
-        end = max(begin + 1, int(np.searchsorted(node_ptr, node_ptr[begin] + _CHUNK_NODES, side="right")) - 1)
-        yield begin, end
-        begin = end

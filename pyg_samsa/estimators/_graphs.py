@@ -16,10 +16,10 @@ from pyg_samsa.chem.parsing import parse_molecules
 from pyg_samsa.chem.standardize import Standardizer
 from pyg_samsa.errors import ConfigError, DataError, SAMSAError
 from pyg_samsa.functional import cast_floats, edges_of
-from pyg_samsa.functional.node_encodings import return_probabilities
+from pyg_samsa.functional.node_encodings import chunks_of_nodes, return_probabilities
 from pyg_samsa.nn.encoding.feature_encoder import check_finite
 
-_AT_ONCE = 64
+_CHUNK_NODES = 2**12  # walks of more nodes at once take much memory where graphs are large
 _ONE_KIND = "Graphs with several types of nodes are not supported: use to_homogeneous of the data."
 
 
@@ -255,10 +255,10 @@ def with_targets(graphs: Sequence[Data], y: torch.Tensor) -> list[Data]:
 
 def add_walks(graphs: Sequence[Data], steps: int) -> None:
     """Compute the encodings of the atoms once, which the network would compute for each batch."""
-    for start in range(0, len(graphs), _AT_ONCE):
+    sizes = np.array([len(graph.x) for graph in graphs], np.int64)  # type: ignore[arg-type]
+    for begin, end in chunks_of_nodes(np.append(0, sizes.cumsum()), _CHUNK_NODES):
         # Walks do not leave their graph, so that some graphs are one sparse matrix.
-        part = graphs[start : start + _AT_ONCE]
-        ends = np.cumsum([len(graph.x) for graph in part])  # type: ignore[arg-type]
+        part, ends = graphs[begin:end], sizes[begin:end].cumsum()
         edges = [
             graph.edge_index.numpy() + shift
             for graph, shift in zip(part, [0, *ends[:-1]], strict=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -105,6 +107,24 @@ def return_probabilities(edge_index: np.ndarray, num_nodes: int, dim: int) -> np
             diagonal = np.asarray(power.multiply(power.T).sum(axis=1)).ravel()
         out[:, step - 1] = diagonal
     return out
+
+
+def chunks_of_nodes(node_ptr: np.ndarray, most: int) -> Iterator[tuple[int, int]]:
+    """Yield ranges of graphs that have at most so many nodes together, and at least one graph each.
+
+    Args:
+        node_ptr: Offsets int [G + 1] of the nodes of G graphs.
+        most: Largest number of nodes.
+
+    Example:
+        >>> list(chunks_of_nodes(np.array([0, 3, 5, 30, 31]), 6))
+        [(0, 2), (2, 3), (3, 4)]
+    """
+    begin = 0
+    while begin < len(node_ptr) - 1:
+        end = max(begin + 1, int(np.searchsorted(node_ptr, node_ptr[begin] + most, side="right")) - 1)
+        yield begin, end
+        begin = end
 
 
 def dense_return_probabilities(edge_index: Int[Tensor, "2 E"], num_nodes: int, dim: int) -> Float[Tensor, "n P"]:

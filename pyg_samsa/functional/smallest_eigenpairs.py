@@ -97,7 +97,8 @@ def _of_components(matrix: Any, size: int, count: int) -> tuple[np.ndarray, np.n
     dense = np.zeros((matrix.shape[0] // size, size, size))
     dense[entries.row // size, entries.row % size, entries.col % size] = entries.data
     values, vectors = np.linalg.eigh(dense)
-    return values[:, :count], vectors[:, :, :count]
+    # Copies, because views would keep all eigenvectors of all components in memory.
+    return values[:, :count].copy(), vectors[:, :, :count].copy()
 
 
 def _of_large(matrix: Any, count: int) -> tuple[np.ndarray, np.ndarray]:

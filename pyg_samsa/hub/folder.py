@@ -56,11 +56,11 @@ def find_pretrained(name: str | os.PathLike[str]) -> Path:
     for folder in (given, given / PREDICTOR_SUBFOLDER):
         if (folder / PREDICTOR).is_file():
             raise _is_predictor(name, folder)
-    if (unsaved := refuse_unsaved(name)) is not None:
-        raise unsaved
     if runs := sorted(path.parents[1] for path in given.glob(f"*/{RUN_SUBFOLDER}/{CONFIG}")):
         shown = ", ".join(map(str, runs[:5])) + (", ..." if len(runs) > 5 else "")
         raise DataNotFoundError(f"{name}: no saved model found, but runs in it", hint=f"Pass one of them: {shown}")
+    if (unsaved := refuse_unsaved(name)) is not None:
+        raise unsaved
     known = f", or a name of a model that comes with the package: {', '.join(shipped())}" if shipped() else ""
     hint = suggest(str(name), shipped()) or f"Pass the folder of a run, or one with {CONFIG} and {WEIGHTS}{known}."
     reason = "" if given.is_dir() else " (it is a file)" if given.is_file() else " (there is no such folder)"
@@ -89,7 +89,8 @@ def refuse_unsaved(name: str | os.PathLike[str]) -> DataNotFoundError | None:
         reason = summary.get(UNSAVED) if isinstance(summary, dict) else None
         if isinstance(reason, str) and reason:
             hint = "Train with model.type samsa, or models on descriptors alone (--only descriptors)."
-            told = f"{name}: the network of this run is not saved, because of {reason[:200]}"
+            shown = "".join(letter if letter.isprintable() else " " for letter in reason[:200])
+            told = f"{name}: the network of this run is not saved, because of {shown}"
             return DataNotFoundError(told, hint=hint if reason.startswith("model.type") else "")
     return None
 

@@ -410,7 +410,7 @@ def quick_keys(content: bytes | IO[bytes]) -> bool:
             if marked:
                 while stack and stack[-1] is not None:
                     taken.append(stack.pop() or 0)
-                stack = stack[:-1]
+                del stack[-1:]
                 taken.reverse()
             below = [part or 0 for part in stack[max(0, len(stack) - popped) :]]
             keys = taken[::2] if name in ("SETITEMS", "DICT") else taken if name in _ITEMS else []

@@ -263,7 +263,7 @@ class Jobs:
             job.end(FAILED, str(error), hint_of(error))
         except Exception as error:  # a bug, which must not leave the page waiting
             _LOGGER.exception("the prediction of %r failed", job.title)
-            job.end(FAILED, f"{type(error).__name__}: the log of the server has the details", "")
+            job.end(FAILED, f"{type(error).__name__}: a fault of the program", "The log of the server has the details.")
         if self.get(job.id) is None:
             shutil.rmtree(job.folder, ignore_errors=True)
 

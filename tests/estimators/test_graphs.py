@@ -125,7 +125,8 @@ def test_no_list_is_named():
         list_items({"smiles": ["CCO"]})
 
 
-def test_walks_of_many_graphs_are_those_of_each():
+def test_walks_of_many_graphs_are_those_of_each(monkeypatch):
+    monkeypatch.setattr("pyg_samsa.estimators._graphs._CHUNK_NODES", 50)
     bare = graph(edge_index=None, edge_attr=None)
     graphs = [graph(x=torch.ones(3 + number % 4, 4)) if number % 3 else bare.clone() for number in range(130)]
     add_walks(graphs, 5)

@@ -174,3 +174,9 @@ def test_the_smallest_eigenvalues_come_in_order():
     values, vectors = smallest_eigenpairs(sparse.diags_array(np.arange(3000.0)[::-1].copy()), 3)
     np.testing.assert_allclose(values, [0, 1, 2], atol=1e-9)
     assert np.abs(vectors).argmax(0).tolist() == [2999, 2998, 2997]
+
+
+def test_components_keep_no_other_eigenvectors_in_memory():
+    matrix = sparse.block_diag([np.diag(np.arange(30.0))] * 4, format="csr")
+    for found in module._of_components(matrix, 30, 2):
+        assert found.base is None

@@ -37,3 +37,16 @@ def test_runs_below_a_folder_are_named(tmp_path):
         folder.find_pretrained(tmp_path / "esol")
     assert caught.value.hint.endswith(f"{tmp_path / 'esol' / '0'}, {tmp_path / 'esol' / '1'}")
     assert folder.find_pretrained(tmp_path / "esol" / "0").name == "model"
+
+
+def test_saved_runs_come_before_one_that_was_not_saved(tmp_path):
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / "summary.json").write_text('{"unsaved": "model.type gcn:\\n\\u001b[31m not saved"}')
+    with pytest.raises(DataNotFoundError, match=r"because of model\.type gcn:  .31m not saved") as caught:
+        folder.find_pretrained(tmp_path)
+    assert str(caught.value).isprintable()
+    (tmp_path / "1" / "model").mkdir(parents=True)
+    (tmp_path / "1" / "model" / "config.json").touch()
+    with pytest.raises(DataNotFoundError, match="but runs in it") as caught:
+        folder.find_pretrained(tmp_path)
+    assert str(tmp_path / "1") in caught.value.hint

@@ -114,6 +114,7 @@ def test_a_bug_does_not_leave_the_page_waiting(jobs, counter, monkeypatch, caplo
     job = wait(jobs.start([model], save("C"), Asked()))
     assert (job.state, job.message.split(":")[0]) == (FAILED, "ZeroDivisionError")
     assert "the prediction of '1 pasted molecule' failed" in caplog.text
+    assert job.hint
 
 
 def test_the_oldest_finished_table_gives_way(jobs, counter):
