@@ -26,8 +26,8 @@ from pyg_samsa.web.guard import Guard
 from pyg_samsa.web.jobs import BusyError, Jobs
 from pyg_samsa.web.limits import Limits
 from pyg_samsa.web.pictures import Explainer
-from pyg_samsa.web.problems import DOCUMENT, describe_invalid, describe_unreadable, hint_of
-from pyg_samsa.web.routes import NotThereError, Site
+from pyg_samsa.web.problems import DOCUMENT, describe_invalid, describe_unreadable, encodable, hint_of
+from pyg_samsa.web.routes import NotFinishedError, NotThereError, Site
 from pyg_samsa.web.schemas import Info
 from pyg_samsa.web.served_models import ServedModel
 from pyg_samsa.web.uploads import ACCEPTED
@@ -116,7 +116,7 @@ def _add_pages(app: FastAPI, site: Site, *, local: bool) -> None:
 
 def _add_errors(app: FastAPI) -> None:
     def problem(status: int, error: str, hint: str) -> JSONResponse:
-        return JSONResponse({"error": error, "hint": hint}, status_code=status)
+        return JSONResponse({"error": encodable(error), "hint": encodable(hint)}, status_code=status)
 
     @app.exception_handler(SAMSAError)
     def refused(request: Request, error: Exception) -> JSONResponse:
@@ -132,8 +132,8 @@ def _add_errors(app: FastAPI) -> None:
     def missing(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, StarletteHTTPException)
         path = request.url.path
-        if isinstance(error, NotThereError):
-            return problem(404, str(error.detail), error.hint)
+        if isinstance(error, NotThereError | NotFinishedError):
+            return problem(error.status_code, str(error.detail), error.hint)
         if error.status_code == 404:
             return problem(404, f"there is nothing at {path[:80]}", "The file /api/openapi.json lists all addresses.")
         if error.status_code == 405:

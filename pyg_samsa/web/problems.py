@@ -39,6 +39,19 @@ def hint_of(error: SAMSAError) -> str:
     return "Check the file or the molecules." if isinstance(error, DataError) else DOCUMENT
 
 
+def encodable(text: str) -> str:
+    """Return a text with ``?`` for halves of pairs of surrogates, which no file, database or answer can hold.
+
+    Args:
+        text: The text.
+
+    Example:
+        >>> encodable("C" + chr(0xD800)), encodable("caf\u00e9")
+        ('C?', 'caf\u00e9')
+    """
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def describe_invalid(error: Mapping[str, Any], body: Any, path: str) -> tuple[str, str]:
     r"""Return one line about a request that FastAPI refuses, and a hint.
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.web.problems import encodable
 
 SHOWN = ("all", "predicted", "failed", "repeated")
 _FIXED = ("row", "name", "smiles", "error")
@@ -314,12 +315,12 @@ class ResultTable:
             number if column.is_number else text
             for column, text, number in zip(self.columns, row.cells, row.numbers, strict=True)
         ]
-        texts = [_storable(text) for text in (row.name, row.smiles, row.error)]
+        texts = [encodable(text) for text in (row.name, row.smiles, row.error)]
         predicted = any(
             bool(text) for column, text in zip(self.columns, row.cells, strict=True) if column.role == "value"
         )
         fields, cells = json.dumps(row.fields, ensure_ascii=False), json.dumps(row.cells, ensure_ascii=False)
-        return [row.row, *texts, int(predicted), _storable(fields), _storable(cells), row.record, row.same_as, *keys]
+        return [row.row, *texts, int(predicted), encodable(fields), encodable(cells), row.record, row.same_as, *keys]
 
     def _read(self, found: Sequence[Any]) -> ResultRow:
         row, name, smiles, error, _, fields, cells, record, same_as, *keys = found
@@ -330,15 +331,10 @@ class ResultTable:
 
 def _mark(database: sqlite3.Connection, row: ResultRow) -> None:
     """Note the molecule of a row, and mark the row and the first one with the same molecule."""
-    digest = hashlib.sha256(_storable(row.molecule).encode()).digest()[:16]
+    digest = hashlib.sha256(encodable(row.molecule).encode()).digest()[:16]
     found = database.execute("SELECT row FROM molecules WHERE digest = ?", (digest,)).fetchone()
     if found is None:
         database.execute("INSERT INTO molecules VALUES (?, ?)", (digest, row.row))
         return
     database.execute("UPDATE rows SET same_as = ? WHERE row = ?", (found[0], row.row))
     database.execute("UPDATE rows SET same_as = ? WHERE row = ? AND same_as IS NULL", (row.row, found[0]))
-
-
-def _storable(text: str) -> str:
-    """Return a text without the bytes that are no UTF-8, which SQLite does not take."""
-    return text.encode("utf-8", "replace").decode("utf-8")

@@ -64,6 +64,23 @@ class NotThereError(HTTPException):
         self.hint = hint
 
 
+class NotFinishedError(HTTPException):
+    """A table is still being predicted.
+
+    Args:
+        error: One line that names it.
+        hint: What helps.
+
+    Example:
+        >>> NotFinishedError("2 rows are finished", "Ask again later.").status_code
+        409
+    """
+
+    def __init__(self, error: str, hint: str) -> None:
+        super().__init__(409, error)
+        self.hint = hint
+
+
 @dataclass
 class Site:
     """What the requests of a server share: models, limits, jobs and pictures."""

@@ -18,8 +18,8 @@ from pyg_samsa.web import result_table
 from pyg_samsa.web.downloads import download
 from pyg_samsa.web.pictures import why_not_drawn
 from pyg_samsa.web.result_table import ResultRow
-from pyg_samsa.web.routes import PROBLEMS, NotThereError, Shared, Site
-from pyg_samsa.web.schemas import LONGEST, ExplanationInfo, MethodInfo, NeighborInfo, RowInfo, RowPage
+from pyg_samsa.web.routes import PROBLEMS, NotFinishedError, NotThereError, Shared, Site
+from pyg_samsa.web.schemas import LONGEST, ExplanationInfo, MethodInfo, NeighborInfo, Problem, RowInfo, RowPage
 from pyg_samsa.web.served_models import ServedModel
 
 MOST_ROWS = 500
@@ -72,13 +72,19 @@ def rows(
 @router.get(
     "/jobs/{job}/download",
     response_class=StreamingResponse,
-    responses={200: {"description": "The file.", "content": {kind.partition(";")[0]: {} for kind in _TABLES.values()}}},
+    responses={
+        200: {"description": "The file.", "content": {kind.partition(";")[0]: {} for kind in _TABLES.values()}},
+        409: {"description": "The table is still being predicted.", "model": Problem},
+    },
 )
 def download_rows(
     job: str, site: Shared, query: Asked, format: Literal["csv", "xlsx", "sdf"] = "csv"
 ) -> StreamingResponse:
-    """Return the rows that a query shows as a file, with all columns of the table."""
+    """Return the rows that a query shows as a file, with all columns of the table, which has ended."""
     found = site.job(job)
+    if not found.ended_by_itself:
+        hint = f"GET /api/jobs/{job} says when it ends; GET /api/jobs/{job}/rows returns the rows that are finished."
+        raise NotFinishedError(f"the table is still being predicted: {found.rows:,} rows are finished", hint)
     found.results.check(query)  # before the file begins
     body = download(found.results, query, format, has_blocks=found.has_blocks)
     return StreamingResponse(body, media_type=_MEDIA[format], headers=_attachment(f"{found.title}-predictions", format))

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pyg_samsa.viz.tables import spread
 from pyg_samsa.web.jobs import Job
 from pyg_samsa.web.limits import Limits
+from pyg_samsa.web.problems import encodable
 from pyg_samsa.web.result_table import ResultColumn, ResultRow
 from pyg_samsa.web.served_models import ServedModel
 
@@ -23,16 +24,46 @@ MOST_AT_ONCE, LONGEST = 1_000, 10_000
 _LARGEST = 1e100  # NaN, and integers that are no floats, are not below it
 
 
+def _allow_null(schema: dict[str, Any]) -> None:
+    """Say in the document that null is taken for what may be left out."""
+    for name, about in schema["properties"].items():
+        if name not in schema.get("required", ()) and {"type": "null"} not in about.get("anyOf", ()):
+            kept = {key: about.pop(key) for key in list(about) if key not in ("title", "description", "default")}
+            about["anyOf"] = [*kept.pop("anyOf", [kept]), {"type": "null"}]
+
+
+def _encodable(value: Any, depth: int = 3) -> Any:
+    """Return what is in a body with texts that can be written; what is nested deeper is refused later."""
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, list) and depth:
+        return [_encodable(one, depth - 1) for one in value]
+    if isinstance(value, dict) and depth:
+        return {encodable(name): _encodable(one, depth - 1) for name, one in value.items()}
+    return value
+
+
 class Strict(BaseModel):
-    """Base of what is taken: an unknown name is an error.
+    """Base of what is taken: an unknown name is an error, and null means the default of what may be left out.
 
     Example:
+        >>> PredictRequest(smiles=["C"], models=None, neighbors=None).neighbors
+        0
         >>> PredictRequest(smiles=["C"], colour="red")
         Traceback (most recent call last):
         pydantic_core._pydantic_core.ValidationError: ...
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_allow_null)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        needed = {name for name, about in cls.model_fields.items() if about.is_required()}
+        known = cls.model_fields.keys() - needed
+        return {name: value for name, value in _encodable(given).items() if value is not None or name not in known}
 
 
 class Problem(BaseModel):

@@ -15,6 +15,7 @@ from pyg_samsa.io.tables.excel import SUFFIX, excel_to_csv
 from pyg_samsa.io.tables.formats import SUFFIXES, format_of
 from pyg_samsa.io.tables.gzip_format import GzipStream
 from pyg_samsa.web.limits import MIB, Limits
+from pyg_samsa.web.problems import encodable
 
 ACCEPTED = (*(ending for endings in SUFFIXES.values() for ending in endings), SUFFIX)
 """Endings of the files that can be sent."""
@@ -62,7 +63,7 @@ def save_file(stream: IO[bytes], name: str, folder: Path, limits: Limits) -> Upl
         >>> upload.path.relative_to(folder).as_posix(), upload.title
         ('table.csv', 'in.csv')
     """
-    title = name.replace("\\", "/").rpartition("/")[2].strip() or "file"
+    title = encodable(name).replace("\\", "/").rpartition("/")[2].strip() or "file"
     excel = title.lower().endswith(SUFFIX)
     format = "csv" if excel else format_of(title)
     if format is None:

@@ -265,3 +265,76 @@ def test_a_full_server_answers_429(open_client, counter):
 @pytest.mark.parametrize("path", ["", "/rows", "/download", "/rows/1/structure.svg", "/rows/1/neighbors?model=atoms"])
 def test_unknown_tables_are_404(client, path):
     assert client.get(f"/api/jobs/nope{path}").status_code == 404
+
+
+HALF = "\\ud800"  # as JSON writes half of a pair of surrogates
+JSON = {"content-type": "application/json"}
+
+
+def test_a_text_that_cannot_be_written_is_an_error_of_its_row(client):
+    body = f'{{"smiles": ["CCO", "{HALF}", "C{HALF}"], "models": ["atoms"], "neighbors": 1}}'
+    answer = client.post("/api/predict", content=body, headers=JSON)
+    assert answer.status_code == 200
+    found = answer.json()
+    assert [(one["smiles"], one["error"]) for one in found] == [
+        ("CCO", ""),
+        ("?", "RDKit cannot read this SMILES"),
+        ("C?", "RDKit cannot read this SMILES"),
+    ]
+    assert [one["values"] for one in found] == [{"atoms": 3.0}, {}, {}]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "told"),
+    [
+        ("predict", f'"{HALF}"', 'the body is "?", expected a JSON object'),
+        ("predict", f'{{"smiles": "{HALF}"}}', 'smiles: got "?", expected a list'),
+        ("predict", f'{{"smiles": ["C"], "{HALF}": 1}}', "there is nothing called ?"),
+        ("predict", f'{{"smiles": ["C"], "models": ["{HALF}"]}}', "models: got '?', expected one of"),
+        ("predict", f'{{"smiles": ["C"], "interval": "{HALF}"}}', 'interval: got "?", expected a number'),
+        ("predict", f'{{"smiles": ["C"], "extra_columns": {{"{HALF}": ["a"]}}}}', 'extra_columns.?[0]: got "a"'),
+        ("predict", f'{{"smiles": [{"[" * 300}"{HALF}"{"]" * 300}]}}', "smiles[0]: got [[["),
+        ("predict", f'{{"smiles": [[[["{HALF}"]]]]}}', 'smiles[0]: got [[["?"]]]'),
+        ("jobs", f'{{"text": ["{HALF}"]}}', 'text: got ["?"], expected a text'),
+        ("jobs", f'{{"text": "C", "models": ["{HALF}"]}}', "models: got '?', expected one of"),
+    ],
+)
+def test_texts_that_cannot_be_written_are_refused_in_one_line(client, path, body, told):
+    answer = client.post(f"/api/{path}", content=body, headers=JSON)
+    assert answer.status_code == 422
+    assert answer.json()["error"].startswith(told)
+
+
+def test_pasted_names_that_cannot_be_written_reach_all_downloads(client, finish):
+    job = client.post("/api/jobs", content=f'{{"text": "CCO {HALF}x\\n{HALF}"}}', headers=JSON).json()
+    assert finish(client, job)["rows"] == 2
+    rows = client.get(f"/api/jobs/{job['id']}/rows").json()["rows"]
+    assert [(row["name"], row["smiles"]) for row in rows] == [("?x", "CCO"), ("", "?")]
+    for kind in ("csv", "xlsx", "sdf"):
+        assert client.get(f"/api/jobs/{job['id']}/download?format={kind}").status_code == 200
+
+
+def test_a_file_name_that_cannot_be_written_is_made_one(client, finish):
+    about = 'content-disposition: form-data; name="file"; filename="\\ud800.csv"'
+    lines = ["--x", about, "", "smiles\nC\n", "--x--", ""]
+    headers = {"content-type": "multipart/form-data; boundary=x; charset=unicode_escape"}
+    answer = client.post("/api/jobs/file", content="\r\n".join(lines).encode(), headers=headers)
+    assert answer.status_code == 201
+    assert finish(client, answer.json())["title"] == "?.csv"
+
+
+def test_null_means_the_default_of_what_may_be_left_out(client, finish):
+    names = ("models", "interval", "extra_columns", "neighbors")
+    nothing = dict.fromkeys(names)
+    few = [client.post("/api/predict", json={"smiles": ["CCO"], **asked}) for asked in (nothing, {})]
+    assert few[0].json() == few[1].json()
+    job = client.post("/api/jobs", json={"text": "CCO", **nothing})
+    assert job.status_code == 201
+    titles = [column["title"] for column in finish(client, job.json())["columns"]]
+    assert "atoms: nearest_smiles" in titles  # neighbors is true
+    assert client.post("/api/jobs", json={"text": None}).json()["error"] == "text: got null, expected a text"
+    assert client.post("/api/predict", json={"smiles": None}).json()["error"] == "smiles: got null, expected a list"
+    document = client.get("/api/openapi.json").json()["components"]["schemas"]
+    for kind in ("PredictRequest", "TextRequest"):
+        taken = {name: about.get("anyOf", ()) for name, about in document[kind]["properties"].items()}
+        assert {name for name, kinds in taken.items() if {"type": "null"} in kinds} == set(names)

@@ -118,3 +118,20 @@ def test_texts_that_are_too_long_are_neither_drawn_nor_compared(client, predicte
             "row 1: 30,002 characters, more than 600: 'C1",
         )
     assert client.get(f"/api/jobs/{job['id']}/download?format=sdf").text.count("$$$$") == 1
+
+
+def test_a_table_that_is_being_predicted_is_not_downloaded(open_client, counter, finish):
+    client = open_client([counter(pause=0.1)])
+    job = client.post("/api/jobs", json={"text": "C\n" * 1500, "neighbors": False}).json()
+    for kind in ("csv", "xlsx", "sdf"):
+        answer = client.get(f"/api/jobs/{job['id']}/download?format={kind}")
+        assert answer.status_code == 409
+        assert answer.json()["error"].startswith("the table is still being predicted: ")
+        assert f"GET /api/jobs/{job['id']} says when it ends" in answer.json()["hint"]
+    client.post(f"/api/jobs/{job['id']}/cancel")
+    assert finish(client, job)["state"] == "cancelled"
+    answer = client.get(f"/api/jobs/{job['id']}/download")  # the rows that were finished before
+    rows = client.get(f"/api/jobs/{job['id']}").json()["rows"]
+    assert (answer.status_code, answer.text.count("\n") - 1) == (200, rows)
+    paths = client.get("/api/openapi.json").json()["paths"]
+    assert "409" in paths["/api/jobs/{job}/download"]["get"]["responses"]

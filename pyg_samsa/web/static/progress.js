@@ -31,6 +31,7 @@ function show(job) {
   byId("results-title").textContent = `Predictions for ${job.title}`;
   const bar = byId("bar");
   bar.hidden = byId("cancel").hidden = !running;
+  byId("downloads").hidden = running;
   if (job.total) {
     bar.max = job.total;
     bar.value = Math.min(job.rows, job.total);
