@@ -50,7 +50,7 @@ def test_columns_and_tables_are_converted(form):
 @pytest.mark.parametrize(
     ("given", "got"),
     [
-        (None, "None"),
+        (None, "nothing"),
         (3, "'int'"),
         (b"CCO", "'bytes'"),
         ({"smiles": TWO}, "'dict'"),
