@@ -34,12 +34,13 @@ def describe_foreign(dataset: Any) -> Any:
     `pyg_samsa.datasets.NodeDataset`.
 
     Args:
-        dataset: Graphs with targets ``y``. A mapping ``split_idx`` holds row numbers, or a mask of all rows.
+        dataset: Graphs with targets ``y``. A mapping ``split_idx`` holds row numbers, or a mask of all rows, as bool or
+            as uint8 of 0 and 1. No row is in two splits.
 
     Raises:
         DataError: There are no targets, or fewer than three graphs without a split of their own.
-        ConfigError: A split is not one of row numbers, ``dataset.split`` has no shares that add up to 1, or whole
-            numbers are features without an encoder.
+        ConfigError: A split is not one of row numbers, a row occurs twice, ``dataset.split`` has no shares that add up
+            to 1, or whole numbers are features without an encoder.
 
     Example:
         >>> from torch_geometric.graphgym.config import set_cfg
@@ -51,9 +52,9 @@ def describe_foreign(dataset: Any) -> Any:
         ('binary', 3, [8, 1, 1])
     """
     missing = [name for name in ("task", "features", "split_idx") if not hasattr(dataset, name)]
-    if not missing and dataset.split_idx.keys() <= set(SPLITS):
-        return dataset
     name = f"{cfg.dataset.name} ({type(dataset).__name__})"
+    if not missing and _same_rows(dataset.split_idx, _own_split(dataset, len(dataset), name)):
+        return dataset
     if not len(dataset):
         raise DataError(f"{name}: no graphs", hint="The loader has to return graphs with targets y.")
     first = dataset[0]
@@ -96,6 +97,11 @@ def _own_split(dataset: Any, count: int, name: str) -> dict[str, Tensor] | None:
     return None
 
 
+def _same_rows(given: Any, own: dict[str, Tensor] | None) -> bool:
+    """Return whether a data set's splits are in the form in which they are used already."""
+    return isinstance(given, Mapping) and own is not None and all(own.get(key) is rows for key, rows in given.items())
+
+
 def _checked(splits: Any, count: int, where: str) -> dict[str, Tensor]:
     expected = f"rows of {', '.join(SPLITS)}: numbers from 0 to {count - 1}, or a mask of {count}"
     if not isinstance(splits, Mapping) or "train" not in splits:
@@ -105,14 +111,38 @@ def _checked(splits: Any, count: int, where: str) -> dict[str, Tensor]:
         split = _OTHER_NAMES.get(key, key)
         if split not in SPLITS or split in rows:
             raise ConfigError(where, sorted(splits), f"the splits {', '.join(SPLITS)}, each once")
-        numbers = torch.as_tensor(value).flatten()
+        try:
+            numbers = _mask_of_bytes(torch.as_tensor(value).flatten(), count)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ConfigError(f"{where}[{key!r}]", type(value).__name__, expected) from error
         if numbers.dtype == torch.bool and len(numbers) == count:
             numbers = numbers.nonzero().flatten()
         whole = not (numbers.is_floating_point() or numbers.is_complex() or numbers.dtype == torch.bool)
+        numbers = numbers.long() if whole else numbers
         if len(numbers) and (not whole or int(numbers.min()) < 0 or int(numbers.max()) >= count):
             raise ConfigError(f"{where}[{key!r}]", _shown(numbers), expected)
         rows[split] = numbers.long()
-    return {split: rows[split] for split in SPLITS if split in rows}
+    rows = {split: rows[split] for split in SPLITS if split in rows}
+    _refuse_twice(where, "row", {split: numbers.bincount(minlength=count) for split, numbers in rows.items()})
+    return rows
+
+
+def _mask_of_bytes(numbers: Tensor, count: int) -> Tensor:
+    """Return bool for a mask of bytes, which is how masks were stored before there was bool; others are returned."""
+    byte_mask = numbers.dtype == torch.uint8 and numbers.size(0) == count and not bool((numbers > 1).any())
+    return numbers.bool() if byte_mask else numbers
+
+
+def _refuse_twice(where: str, noun: str, times: Mapping[str, Tensor]) -> None:
+    """Raise an error if a row or node is in splits more than once; ``times`` [N] of each split say how often."""
+    twice = (sum(times.values(), torch.zeros(())) > 1).nonzero().flatten()
+    if not len(twice):
+        return
+    first = int(twice[0])
+    places = [f"{split}{' twice' * bool(counts[first] > 1)}" for split, counts in times.items() if counts[first]]
+    others = f", and {len(twice) - 1:,} more like it" if len(twice) > 1 else ""
+    expected = f"each {noun} in one split at most, and there once"
+    raise ConfigError(where, f"{noun} {first} in {' and '.join(places)}{others}", expected)
 
 
 def _shown(numbers: Tensor) -> str:
@@ -188,11 +218,14 @@ def _node_masks(dataset: Any, graph: Data, nodes: int, name: str) -> Tensor:
     columns = max(mask.size(1) if mask.ndim == 2 else 1 for mask in present.values())
     masks = torch.zeros(columns, len(SPLITS), nodes, dtype=torch.bool)
     for split, mask in present.items():
+        mask = _mask_of_bytes(mask, nodes)
         if mask.dtype != torch.bool or mask.size(0) != nodes:
             raise ConfigError(
                 f"{name}.{_MASKS[split]}", f"{list(mask.shape)} ({mask.dtype})", f"a mask of {nodes} nodes"
             )
         masks[:, SPLITS.index(split)] = mask.reshape(nodes, -1).t()
+    for several in masks if cfg.dataset.node_split != "random" else ():
+        _refuse_twice(name, "node", {_MASKS[split]: mask.long() for split, mask in zip(SPLITS, several, strict=True)})
     return masks
 
 

@@ -87,12 +87,26 @@ def test_a_split_is_all_that_a_data_set_needs(dataset):
     assert (described.task.kind, described.task.level, described.features.in_channels) == ("binary", "graph", 2)
 
 
-def test_a_split_may_be_masks():
-    masks = {split: as_mask(rows) for split, rows in SPLIT.items()}
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8])
+def test_a_split_may_be_masks(dtype):
+    masks = {split: as_mask(rows).to(dtype) for split, rows in SPLIT.items()}
     described = describe_foreign(Several(graphs(), split_idx=masks))
     assert {split: rows.tolist() for split, rows in described.split_idx.items()} == {
         split: sorted(rows) for split, rows in SPLIT.items()
     }
+
+
+def test_rows_of_bytes_are_no_masks():
+    rows = {split: np.array(rows, dtype=np.uint8) for split, rows in SPLIT.items()}
+    described = describe_foreign(Several(graphs(), split_idx=rows))
+    assert {split: rows.tolist() for split, rows in described.split_idx.items()} == SPLIT
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_the_splits_of_a_method_are_used(complete):
+    parts = {"task": Task("regression", ["y"]), "features": Features([3])} if complete else {}
+    described = describe_foreign(Several(graphs(), split_idx=lambda: SPLIT, **parts))
+    assert {split: rows.tolist() for split, rows in described.split_idx.items()} == SPLIT
 
 
 def test_what_is_there_is_kept():
@@ -122,11 +136,24 @@ def test_what_is_there_is_kept():
         ({"train": [-1]}, "from -1 to -1"),
         ({"train": [0.0]}, r"float32"),
         ({"train": torch.ones(3, dtype=torch.bool)}, r"3 values True or False"),
+        ({"train": np.array([0, 9], dtype=np.uint16)}, "from 0 to 9"),
+        ({"train": "abc"}, r"\['train'\]: got 'str', expected rows"),
+        ({"train": None}, r"\['train'\]: got 'NoneType', expected rows"),
+        (
+            {"train": [0, 1, 1, 0], "test": [2]},
+            "got 'row 0 in train twice, and 1 more like it', expected each row in one split at most, and there once",
+        ),
+        ({"train": [0, 1], "test": [3, 1]}, "got 'row 1 in train and test', expected"),
+        ({"train": as_mask([0, 1]), "valid": as_mask([1])}, "got 'row 1 in train and val', expected"),
+        ({"train": as_mask([0, 1]).int()}, "row 0 in train twice"),
+        ({"train": torch.ones(3, dtype=torch.uint8)}, "row 1 in train twice"),
     ],
 )
-def test_splits_of_something_else_are_refused(split, told):
-    with pytest.raises(ConfigError, match=r"set \(Several\)\.split_idx" + ".*" + told):
-        describe_foreign(Several(graphs(), split_idx=split))
+@pytest.mark.parametrize("complete", [True, False])
+def test_splits_of_something_else_are_refused(split, told, complete):
+    parts = {"task": Task("regression", ["y"]), "features": Features([3])} if complete else {}
+    with pytest.raises(ConfigError, match=r"^set \(Several\)\.split_idx" + "[^\n]*" + told):
+        describe_foreign(Several(graphs(), split_idx=split, **parts))
 
 
 def test_whole_numbers_need_an_encoder():
@@ -153,7 +180,7 @@ def test_data_sets_without_targets_or_graphs():
     assert "get_idx_split" in caught.value.hint
 
 
-@pytest.mark.parametrize("way", ["rows", "split_idx", "masks"])
+@pytest.mark.parametrize("way", ["rows", "split_idx", "masks", "masks of bytes"])
 def test_the_nodes_of_one_graph_are_split(way):
     rows = {"train": [0, 1, 2], "val": [4], "test": [3]}
     if way == "rows":
@@ -162,7 +189,8 @@ def test_the_nodes_of_one_graph_are_split(way):
         dataset = OneGraph()
         dataset.split_idx = rows
     else:
-        dataset = OneGraph(**{f"{split}_mask": as_mask(part, 6) for split, part in rows.items()})
+        dtype = torch.uint8 if way == "masks of bytes" else torch.bool
+        dataset = OneGraph(**{f"{split}_mask": as_mask(part, 6).to(dtype) for split, part in rows.items()})
     described = describe_foreign(dataset)
     assert described.node_sizes == {"train": 3, "val": 1, "test": 1}
     assert [graph.y.tolist() for graph in described] == [
@@ -183,6 +211,20 @@ def test_one_of_several_splits_of_the_nodes():
     cfg.dataset.split_index = 2
     with pytest.raises(ConfigError, match="split_index"):
         describe_foreign(OneGraph(**masks))
+
+
+def test_nodes_in_two_masks_are_refused():
+    masks = {"train_mask": as_mask([0, 1, 2], 6), "val_mask": as_mask([2, 3], 6), "test_mask": as_mask([4, 2], 6)}
+    told = r"set \(OneGraph\): got 'node 2 in train_mask and val_mask and test_mask', expected each node in one split"
+    with pytest.raises(ConfigError, match=told):
+        describe_foreign(OneGraph(**masks))
+    several = {"train_mask": torch.eye(6, 2).bool(), "test_mask": torch.eye(6, 2).roll(1, 1).bool()}
+    assert len(describe_foreign(OneGraph(**several)).masks)
+    several["test_mask"][1, 1] = True  # only in the second of the splits
+    with pytest.raises(ConfigError, match="node 1 in train_mask and test_mask"):
+        describe_foreign(OneGraph(**several))
+    cfg.dataset.node_split, cfg.dataset.split = "random", [0.5, 0.5]
+    assert describe_foreign(OneGraph(**masks)).node_sizes == {"train": 3, "val": 3}
 
 
 def test_the_nodes_of_one_graph_without_split_are_split_at_random():
