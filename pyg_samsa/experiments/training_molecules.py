@@ -14,13 +14,15 @@ import numpy as np
 
 from pyg_samsa.chem.similarity import SimilarMolecules
 from pyg_samsa.chem.standardize import Standardizer
-from pyg_samsa.errors import DataNotFoundError, SmilesError
+from pyg_samsa.errors import DataError, DataNotFoundError, SmilesError
 from pyg_samsa.hub.folder import PREDICTOR, SHIPPED
 from pyg_samsa.io.cells import write_number
+from pyg_samsa.io.files import file_hash
 from pyg_samsa.predict.predictor_folder import find_predictor
 from pyg_samsa.task import Task
-from pyg_samsa.training.run_folder import CONFIG
+from pyg_samsa.training.run_folder import CONFIG, saved_tables
 
+_CHANGED = "Predictions are not affected. Put the earlier table back, or train again with the new one."
 _BOUNDS = {1: "> ", -1: "< ", 0: ""}
 
 
@@ -176,7 +178,7 @@ def find_training_molecules(model: str | os.PathLike[str], scratch: Path | None 
 
     Raises:
         DataNotFoundError: The model was saved without its run, or its data are not on this machine.
-        DataError: The table is not what it was.
+        DataError: The table has changed since the training.
         ConfigError: The configuration of the run cannot be read, or the data set has no SMILES.
 
     Example:
@@ -212,6 +214,10 @@ def _read(folder: Path, scratch: Path) -> TrainingMolecules:
     if is_table and not Path(str(cfg.dataset.csv)).expanduser().is_file():
         hint = "Start in the folder where the model was trained, or put the table back where it was."
         raise DataNotFoundError(f"{cfg.dataset.csv}: the table of the training is not there", hint=hint)
+    trained = saved_tables(folder).get("dataset.csv")  # runs of earlier versions have none
+    if is_table and trained is not None and trained != file_hash(Path(str(cfg.dataset.csv)).expanduser()):
+        what = "the table of the training has changed since, so what was measured is not known"
+        raise DataError(f"{cfg.dataset.csv}: {what}", hint=_CHANGED)
     if is_table and not root.is_dir():
         cfg.dataset.dir = str(scratch)
     if not is_table and not (catalog.knows("samsa", name) and catalog.is_prepared(name, root)):

@@ -328,6 +328,25 @@ def _differences(folder: Path, config: Mapping[str, Any], defaults: Mapping[str,
     return differs + [f"the rows of {name}" for name, value in after.items() if before.get(name, value) != value]
 
 
+def saved_tables(folder: Path) -> Mapping[str, Any]:
+    """Return the hashes of the tables of the user's own that a run was trained on; empty if they were not saved.
+
+    Args:
+        folder: Folder of the run.
+
+    Raises:
+        ConfigError: The configuration of the run cannot be read.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = (folder / CONFIG).write_text("tables: {dataset.csv: 0a1b}")
+        >>> saved_tables(folder)
+        {'dataset.csv': '0a1b'}
+    """
+    return _group(read_mapping(folder / CONFIG, hint=NOT_WRITTEN_AGAIN) or {}, TABLES)
+
+
 def settings(config: Mapping[str, Any], *, volatile: bool = False) -> dict[str, Any]:
     """Return a configuration as dotted names and values, without what only says where and how long a run trains.
 

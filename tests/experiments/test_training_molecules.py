@@ -1,12 +1,14 @@
 import numpy as np
 import pytest
+import yaml
 from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.cli import main
-from pyg_samsa.errors import DataNotFoundError
+from pyg_samsa.errors import DataError, DataNotFoundError
 from pyg_samsa.experiments.similar_training import SimilarTraining
 from pyg_samsa.experiments.training_molecules import TrainingMolecules, find_training_molecules, run_of
 from pyg_samsa.task import Task
+from pyg_samsa.web.served_models import load_models
 
 
 def test_the_nearest_come_first_with_what_was_measured():
@@ -74,6 +76,37 @@ def test_a_table_that_is_gone_is_named(run, tmp_path, monkeypatch):
         assert "where the model was trained" in error.value.hint
     finally:
         (tmp_path / "moved.csv").rename(table)
+
+
+@pytest.mark.parametrize("edit", ["value", "row", "end"])
+def test_a_table_that_was_edited_since_is_refused(run, tmp_path, monkeypatch, edit):
+    monkeypatch.chdir(tmp_path)
+    table = run.parents[2] / "table.csv"
+    before = table.read_text()
+    edits = {"value": before.replace(",0.25", ",9.25"), "row": before + "CCS,1\n", "end": before.replace("\n", "\r\n")}
+    table.write_bytes(edits[edit].encode())
+    try:
+        with pytest.raises(DataError, match=r"table\.csv: the table of the training has changed since") as error:
+            find_training_molecules(str(run), tmp_path / "scratch")
+        assert error.value.hint.startswith("Predictions are not affected. ")
+        served = load_models([str(run)], tmp_path / "scratch")[0]
+        assert served.training is None
+        assert "has changed since" in served.without_training
+    finally:
+        table.write_text(before)
+    assert find_training_molecules(str(run), tmp_path / "scratch").smiles
+
+
+def test_a_run_without_hashes_is_not_compared(run, tmp_path):
+    config = run / "config.yaml"
+    before = config.read_text()
+    content = yaml.safe_load(before)
+    assert list(content.pop("tables")) == ["dataset.csv"]
+    config.write_text(yaml.safe_dump(content))
+    try:
+        assert find_training_molecules(str(run), tmp_path / "scratch").smiles
+    finally:
+        config.write_text(before)
 
 
 def test_the_run_of_a_model_is_the_folder_around_it(tmp_path):

@@ -5,7 +5,7 @@ import yaml
 
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
 from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
-from pyg_samsa.training.run_folder import RunFolder, open_run_folder, settings
+from pyg_samsa.training.run_folder import RunFolder, open_run_folder, saved_tables, settings
 
 CONFIG = {
     "optim": {"base_lr": 0.1, "max_epoch": 3},
@@ -151,3 +151,11 @@ def test_a_setting_that_was_shortened_counts_with_its_value_of_before(tmp_path):
     assert open_run_folder(tmp_path, "exp", 0, longer, resume=True).path == first.path
     other = changed(optim={"max_epoch": 9, "num_warmup_epochs": 2.0})
     assert open_run_folder(tmp_path, "exp", 0, other, resume=True).path != first.path
+
+
+def test_saved_tables_are_read_from_the_configuration(tmp_path):
+    assert saved_tables(tmp_path) == {}
+    saved = {"seed: 1": {}, "tables: {dataset.csv: 0a1b}": {"dataset.csv": "0a1b"}, "tables: 3": {}}
+    for content, found in saved.items():
+        (tmp_path / "config.yaml").write_text(content)
+        assert saved_tables(tmp_path) == found

@@ -17,6 +17,7 @@ from pyg_samsa.errors import ConfigError, DataError, check_choice
 from pyg_samsa.io.cell_errors import cure_of, refuse_infinite, refuse_text
 from pyg_samsa.io.cells import (
     DECIMALS,
+    YES_NO,
     Number,
     decimal_of,
     decimal_sign,
@@ -312,7 +313,7 @@ def read_targets(
 
     With ``task="auto"`` one column of two values (0 and 1, -1 and 1, active and inactive, ...) is ``"binary"``, several
     are ``"multilabel"``, other numbers are ``"regression"``, and one column with few words that are repeated is
-    ``"multiclass"``.
+    ``"multiclass"``. A column of two words beside one of numbers is refused; 0 and 1 beside other numbers are numbers.
 
     Args:
         columns: C columns of G texts.
@@ -322,7 +323,7 @@ def read_targets(
         cells: How the texts are read.
 
     Raises:
-        ConfigError: The task does not fit the columns.
+        ConfigError: The task does not fit the columns, or one of them has words and another one numbers.
         DataError: A text is not a number, or a column holds nothing to learn.
 
     Example:
@@ -349,6 +350,7 @@ def read_targets(
             return _labels([column for column in labels if column], table)
         if task != "auto":
             raise _no_labels(labels, task, table)
+        _refuse_mixed(labels, table)
     for texts, name in zip(columns, names, strict=True):
         words = (text.strip() for text in texts if not is_missing(text, missing))
         known: dict[str, str] = {}
@@ -410,6 +412,33 @@ def _no_labels(labels: Sequence[Labels | None], task: str, table: _Columns) -> C
     shown = ", ".join(f"{text[:40]!r} (row {row})" for text, row in list(seen.items())[:3])
     hint = f"It holds {len(seen):,} different values: {shown}{', ...' if len(seen) > 3 else ''}."
     return ConfigError("--task", task, f"'regression' or 'multiclass' for column {table.names[place]!r}", hint=hint)
+
+
+def _refuse_mixed(labels: Sequence[Labels | None], table: _Columns) -> None:
+    """Refuse a column of two words beside one of numbers; as a regression the words would become numbers."""
+    cells, names = table.cells, list(table.names)
+    numbers = [
+        name
+        for name, texts, found in zip(names, table.texts, labels, strict=True)
+        if found is None and not _has_words(texts, cells)
+    ]
+    for name, texts, found in zip(names, table.texts, labels, strict=True):
+        sign = cells.decimal_of(texts)
+        kept = (text.strip() for text in texts if not is_missing(text, cells.missing))
+        words = list(dict.fromkeys(text for text in kept if _is_yes(text) or read_bounded(text, decimal=sign) is None))
+        if found is None or not numbers or not words:
+            continue
+        shown = " and ".join(repr(word[:40]) for word in words[:2])
+        expected = f"columns of one kind: {name!r} holds words ({shown}), and {numbers[0]!r} holds numbers"
+        hint = "Train a model for each kind of column, or "
+        hint += "pass --task regression, which reads yes and true as 1, and no and false as 0."
+        if not all(map(_is_yes, words)):
+            hint = "Train a model for each kind of column, or write 1 and 0 for the words."
+        raise ConfigError("--target-columns", names, expected, hint=hint)
+
+
+def _is_yes(text: str) -> bool:
+    return text.casefold() in YES_NO
 
 
 def _few_whole_numbers(y: Tensor) -> list[str]:

@@ -44,6 +44,39 @@ def test_the_kind_follows_from_the_columns(columns, task, y):
     torch.testing.assert_close(found.y, torch.tensor(y, dtype=found.y.dtype), equal_nan=True)
 
 
+@pytest.mark.parametrize(
+    ("words", "shown", "cure"),
+    [
+        (["yes", "no", "yes", ""], "'yes' and 'no'", "--task regression, which reads yes and true as 1"),
+        (["True", "False", "n.d.", "True"], "'True' and 'False'", "--task regression, which reads yes and true as 1"),
+        (["active", "inactive", "active", "active"], "'active' and 'inactive'", "write 1 and 0 for the words"),
+        (["no", "1", "no", "0"], "'no'", "--task regression, which reads yes and true as 1"),
+    ],
+)
+def test_words_beside_numbers_are_refused(words, shown, cure):
+    numbers = ["1.5", "2", "3.25", "4"]
+    for columns, place in (([numbers, words], 1), ([words, numbers], 0), ([["1", "0", "1", "0"], words, numbers], 1)):
+        names = [f"column {number}" for number in range(len(columns))]
+        with pytest.raises(ConfigError, match="--target-columns: got") as error:
+            read(*columns)
+        told = f"{names[place]!r} holds words ({shown}), and {names[columns.index(numbers)]!r} holds numbers"
+        assert told in str(error.value)
+        assert cure in error.value.hint
+        assert error.value.hint.startswith("Train a model for each kind of column, or ")
+
+
+def test_words_beside_numbers_are_numbers_where_asked_and_0_and_1_always_are():
+    asked = read(["1.5", "2", "3"], ["yes", "no", "yes"], task="regression")
+    assert (asked.task, asked.y.tolist()) == ("regression", [[1.5, 1], [2, 0], [3, 1]])
+    inferred = read(["1.5", "2", "3"], ["1", "0", "1"])
+    assert (inferred.task, inferred.y.tolist()) == (asked.task, asked.y.tolist())
+
+
+def test_a_text_that_is_no_number_is_told_before_labels_beside_it():
+    with pytest.raises(DataError, match="'abc' is not a number"):
+        read(["1.5", "abc", "3", "4"], ["yes", "no", "yes", "no"])
+
+
 def test_the_positive_class_is_named():
     assert read(["-1", "1", "1", "-1"]).names == ["column 0=1"]
     assert read(["non-toxic", "toxic", "toxic", "non-toxic"]).names == ["column 0=toxic"]
