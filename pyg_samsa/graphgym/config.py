@@ -147,8 +147,8 @@ def load_config(name: str | os.PathLike[str], opts: Sequence[Any] = ()) -> Loade
     translation = None
     defaults = {key: value_of(key, cfg) for key in all_keys()}
     if is_graphgps(together := dict([*leaves, *pairs]), known := set(defaults)):
-        translation = translate(together, known)
-        leaves, pairs = translation.split(typed := {key for key, _ in pairs})
+        translation = translate(together, known, typed := {key for key, _ in pairs})
+        leaves, pairs = translation.split(typed)
         translation.notes.sort(key=lambda note: note.split()[0] not in typed)
     given = _merge(leaves, origin=str(name))
     of_user = _of_user(path, given, translation)

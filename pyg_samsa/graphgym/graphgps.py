@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -11,7 +10,12 @@ from typing import Any, NoReturn
 from pyg_samsa.datasets import catalog
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym import graphgps_keys as table
-from pyg_samsa.graphgym.graphgps_encodings import translate_encoders
+from pyg_samsa.graphgym.graphgps_encodings import (
+    encodings_of_kind,
+    steps_of_walks,
+    translate_beside_kind,
+    translate_encoders,
+)
 from pyg_samsa.graphgym.graphgps_transformers import (
     check_width,
     translate_bias,
@@ -59,15 +63,27 @@ class Translation:
     Args:
         settings: Dotted name -> value and where it comes from.
         notes: What cannot be honoured, one text for each setting.
+        typed: Settings of the command line, by their names before the translation.
     """
 
     settings: dict[str, Taken] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    typed: Collection[str] = ()
 
     def set(self, key: str, value: Any, source: str, told: Any) -> None:
-        """Set a setting of this package that differs from its source; one of this package's own names stays."""
-        if table.find_key(key) is not None or key not in self.settings:
+        """Set a setting of this package that differs from its source.
+
+        One of this package's own names stays, unless it is one of the file and the source of the command line.
+
+        Raises:
+            ConfigError: A setting of encodings contradicts the one that it becomes, in one file or on the command line.
+        """
+        own = self.settings.get(key)
+        typed = source in self.typed
+        if own is None or table.find_key(key) is not None or (typed and key not in self.typed):
             self.settings[key] = Taken(value, source, told)
+        elif source.startswith("posenc_") and own.value != value and typed == (key in self.typed):
+            raise ConfigError(source, told, f"the same as {key} ({own.value})", hint="Set only one of the two.")
 
     def split(self, asked: Collection[str]) -> tuple[list[tuple[str, Any]], list[tuple[str, Any]]]:
         """Return the settings of a file, and those that settings of the command line have become.
@@ -109,12 +125,13 @@ def is_graphgps(leaves: Mapping[str, Any], known: Collection[str] = ()) -> bool:
     )
 
 
-def translate(leaves: Mapping[str, Any], known: Collection[str] = ()) -> Translation:
+def translate(leaves: Mapping[str, Any], known: Collection[str] = (), typed: Collection[str] = ()) -> Translation:
     """Return a configuration of those repositories in settings of this package.
 
     Args:
         leaves: Dotted name -> value; settings that the table does not have pass unchanged.
         known: Names of all settings of this package and of GraphGym. GraphGym's own networks read their settings.
+        typed: Those of the settings that are of the command line; each of them takes effect, or has a note.
 
     Raises:
         ConfigError: A part cannot mean the same here: a network, an attention, an encoding, a head or a task.
@@ -125,17 +142,20 @@ def translate(leaves: Mapping[str, Any], known: Collection[str] = ()) -> Transla
         >>> found.settings["model.type"].value, found.settings["gt.n_heads"].value, "gnn.agg" in found.settings
         ('gps', 4, False)
     """
-    made = Translation()
+    made = Translation(typed=frozenset(typed))
     dropped = _take(leaves, made, known)
     _splits(leaves, made, own=not _is_foreign(leaves) and "dataset.transductive" in known)
     _network(leaves, made)
     _head(leaves, made)
     used = _used_encodings(leaves)
-    translate_bias(leaves, made, used)
+    own = [] if used else encodings_of_kind(leaves)
+    translate_beside_kind(leaves, made, own)
+    read = [*used, *own, *([table.BIAS] if translate_bias(leaves, made, used) else ())]
     for name in dropped:
         key = table.KEYS[name]
-        if key.handled == table.LISTED and leaves[name] not in key.harmless and _belongs(name, used):
+        if key.handled == table.LISTED and leaves[name] not in key.harmless and _belongs(name, read):
             made.note(name, leaves[name], key.meaning)
+    _note_typed(leaves, made, read)
     _encoders(leaves, made, used)
     _logging(leaves, made)
     return made
@@ -155,6 +175,33 @@ def _take(leaves: Mapping[str, Any], made: Translation, known: Collection[str]) 
         elif name in table.KEYS:
             dropped.append(name)
     return dropped
+
+
+def _note_typed(leaves: Mapping[str, Any], made: Translation, read: Sequence[str]) -> None:
+    """Add a note for each setting of the command line that means nothing here, or belongs to an encoding not in use."""
+    for name, value in leaves.items():
+        key = table.find_key(name)
+        if name not in made.typed or key is None or name in made.settings:
+            continue
+        if name.endswith(".enable") and value is False:
+            continue
+        if not _belongs(name, read):
+            made.note(name, value, _why_unused(name.partition(".")[0].removeprefix("posenc_"), leaves))
+        elif key.handled == table.NOTHING:
+            made.note(name, value, key.meaning.rstrip("."))
+
+
+def _why_unused(encoding: str, leaves: Mapping[str, Any]) -> str:
+    """Return why settings of an encoding have no effect."""
+    if encoding in table.REFUSED_ENCODINGS:
+        return table.REFUSED_ENCODINGS[encoding]
+    if encoding == table.BIAS:
+        return "the network does not read it; graphormer does, and gps with gt.layer_type GINE+BiasedTransformer"
+    if (kind := table.ENCODINGS.get(encoding)) is None:
+        return "there is no such encoding"
+    if _ENCODER in leaves and "pe.kind" not in leaves:
+        return f"{encoding} is not in {_ENCODER}"
+    return f"pe.kind is {leaves.get('pe.kind', 'none')}, not {kind}"
 
 
 def _text(leaves: Mapping[str, Any], key: str) -> str:
@@ -384,7 +431,7 @@ def _encoders(leaves: Mapping[str, Any], made: Translation, used: Sequence[str])
         source = f"posenc_{used[0]}.eigen.max_freqs"
         made.set("pe.dim", leaves.get(source, 10), source, leaves.get(source))
     if "RWSE" in used:
-        made.set("pe.steps" if "LapPE" in used else "pe.dim", *_steps(leaves))
+        made.set("pe.steps" if "LapPE" in used else "pe.dim", *steps_of_walks(leaves))
     translate_encoders(leaves, made, used)
 
 
@@ -411,21 +458,6 @@ def _distances(leaves: Mapping[str, Any], made: Translation) -> bool:
         reason = f"with {table.DISTANCES}, a node of GINE adds its own features"
         made.note(*chosen, f"{reason}; in GraphGPS it adds those of the second node of the batch")
     return True
-
-
-def _steps(leaves: Mapping[str, Any]) -> tuple[int, str, Any]:
-    """Return the number of steps of the walks, and the setting and the value that say so."""
-    text, times = (leaves.get(f"posenc_RWSE.kernel.{name}") for name in ("times_func", "times"))
-    if text:
-        key, value = "posenc_RWSE.kernel.times_func", text
-        found = re.fullmatch(r"\s*range\(\s*1\s*,\s*(\d{1,4})\s*\)\s*", str(text))
-        count = int(found[1]) - 1 if found else 0
-    else:
-        key, value = "posenc_RWSE.kernel.times", times
-        count = len(times) if isinstance(times, list) and times == list(range(1, len(times) + 1)) else 0
-    if count < 1:
-        raise ConfigError(key, value, "steps from 1 on, as in 'range(1,17)' or [1, 2, 3]")
-    return count, key, value
 
 
 def has_wandb() -> bool:

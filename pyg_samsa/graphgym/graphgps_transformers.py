@@ -95,8 +95,10 @@ def check_width(key: str, leaves: Mapping[str, Any]) -> None:
         raise ConfigError(key, leaves[key], f"gnn.dim_inner ({leaves['gnn.dim_inner']})")
 
 
-def translate_bias(leaves: Mapping[str, Any], made: Translation, used: Sequence[str]) -> None:
-    """Add the settings of the encodings ``GraphormerBias`` to a translation.
+def translate_bias(leaves: Mapping[str, Any], made: Translation, used: Sequence[str]) -> bool:
+    """Add the settings of the encodings ``GraphormerBias`` to a translation, and say whether the network reads them.
+
+    The name of the node encoder has them in files of GraphGPS. Networks of this package have them without a name.
 
     Args:
         leaves: Dotted name -> value.
@@ -113,6 +115,9 @@ def translate_bias(leaves: Mapping[str, Any], made: Translation, used: Sequence[
         >>> leaves |= {"posenc_GraphormerBias.enable": True, "posenc_GraphormerBias.num_in_degrees": 9}
         >>> translate(leaves).settings["graphormer.num_in_degrees"].value
         9
+        >>> leaves = {"model.type": "graphormer", "posenc_GraphormerBias.num_in_degrees": 8}
+        >>> translate(leaves).settings["graphormer.num_in_degrees"].value
+        8
     """
     network, layer = (str(getattr(made.settings.get(key), "value", "")) for key in ("model.type", "gt.layer_type"))
     foreign = str(leaves.get("model.type")) in table.NETWORKS
@@ -121,18 +126,20 @@ def translate_bias(leaves: Mapping[str, Any], made: Translation, used: Sequence[
         hint = f"Leave {table.BIAS} out of the name, or use gt.layer_type GINE+BiasedTransformer, or Graphormer."
         expected = "no biases with this network, which does not read them"
         raise ConfigError(_ENCODER, leaves[_ENCODER], expected, hint=hint)
-    if needs and table.BIAS not in used and foreign:
+    without_name = not foreign or ("model.type" in made.typed and _ENCODER not in leaves)
+    if needs and table.BIAS not in used and not without_name:
         hint = f"For example: LinearNode+{table.BIAS}, with posenc_{table.BIAS}.enable True."
         expected = f"a name with {table.BIAS}, which this network reads"
         raise ConfigError(_ENCODER, leaves.get(_ENCODER), expected, hint=hint)
-    for name in _OF_BIAS if table.BIAS in used else ():
+    for name in _OF_BIAS if needs else ():
         if (source := f"posenc_{table.BIAS}.{name}") in leaves:
             made.set(f"graphormer.{name}", leaves[source], source, leaves[source])
     if network == "graphormer" or not foreign:
-        return
+        return needs
     heads = "graphormer.num_heads"
     if needs and heads in leaves and leaves[heads] != made.settings["gt.n_heads"].value:
         raise ConfigError(heads, leaves[heads], f"gt.n_heads ({made.settings['gt.n_heads'].value})")
     kept = (*_OF_ENCODING, *(f"graphormer.{name}" for name in _OF_BIAS)) if needs else ()
     for key in [key for key in made.settings if key.startswith("graphormer.") and key not in kept]:
         del made.settings[key]
+    return needs

@@ -11,6 +11,7 @@ from pyg_samsa.graphgym.checks import check_run, check_settings
 from pyg_samsa.graphgym.config import load_config
 from pyg_samsa.graphgym.graphgps import translate
 from pyg_samsa.graphgym.network import encoding_options, model_options
+from pyg_samsa.graphgym.settings import value_of
 
 LAP = {
     "model.type": "SANTransformer",
@@ -243,3 +244,82 @@ def test_settings_become_options_of_networks():
     found = encoding_options()
     assert (found["pe_channels"], found["flip_signs"]) == (15, 6)
     assert found["pe_options"] == {"model": "deepset", "laplacian": "none"}
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ('posenc_RWSE.kernel.times_func "range(1,9)"', {"pe.kind": "rwse", "pe.dim": 8, "pe.channels": None}),
+        ("posenc_RWSE.kernel.times [1,2,3]", {"pe.dim": 3}),
+        ("posenc_RWSE.dim_pe 3", {"pe.dim": 16, "pe.channels": 3, "pe.model": None}),
+        ("posenc_RWSE.model MLP posenc_RWSE.layers 2", {"pe.model": "mlp", "pe.layers": 2}),
+        ("posenc_RWSE.raw_norm_type BatchNorm posenc_RWSE.dim_pe 8", {"pe.norm": "batch"}),
+        ("pe.kind spectrum posenc_LapPE.dim_pe 9 posenc_LapPE.eigen.max_freqs 5", {"pe.dim": 5, "pe.channels": 9}),
+        ("pe.kind spectrum posenc_LapPE.eigen.laplacian_norm none", {"pe.laplacian": "none", "pe.vector_norm": None}),
+        (
+            "pe.kind spectrum+rwse pe.channels 4 posenc_RWSE.dim_pe 5 posenc_RWSE.kernel.times_func range(1,4)",
+            {"pe.dim": 16, "pe.steps": 3, "pe.channels": 4, "pe.walk_channels": 5},
+        ),
+        ("pe.kind lap+rwse posenc_RWSE.kernel.times [1,2]", {"pe.dim": 16, "pe.steps": 2}),
+        ("pe.dim 7 posenc_RWSE.kernel.times [1,2,3,4,5,6,7]", {"pe.dim": 7}),
+    ],
+)
+def test_their_names_on_the_command_line_change_a_file_of_this_package(words, found):
+    loaded = load_config("csv", [word.strip('"') for word in words.split()])
+    assert {key: value_of(key, cfg) for key in found} == found
+    assert not loaded.translation.notes
+    assert {key for key in found if value_of(key, cfg) != loaded.defaults[key]} - {"pe.kind", "pe.dim"} <= set(
+        loaded.changes.asked
+    )
+    check_run()
+
+
+@pytest.mark.parametrize(
+    ("words", "note"),
+    [
+        ("posenc_LapPE.dim_pe 9", "pe.kind is rwse, not spectrum"),
+        ("posenc_EquivStableLapPE.eigen.max_freqs 9", "pe.kind is rwse, not lap1"),
+        ("posenc_SignNet.dim_pe 9", "SignNet is not part of this package"),
+        ("posenc_Nothing.dim_pe 9", None),
+        ("posenc_RWSE.n_heads 2", "it is not used there either"),
+        ("posenc_RWSE.pass_as_var True", "encodings are not passed to the layers"),
+        ("posenc_GraphormerBias.num_in_degrees 9", "the network does not read it"),
+        ("prep.exp True", "there are no expander graphs here"),
+        ("posenc_RWSE.dim_pe 3 pe.kind lap+rwse", "with pe.kind lap+rwse, walks have no encoder of their own"),
+    ],
+)
+def test_their_names_without_effect_on_the_command_line_are_listed(words, note):
+    if note is None:
+        with pytest.raises(ConfigError, match=r"unknown setting: got 'posenc_Nothing\.dim_pe'"):
+            load_config("csv", words.split())
+        return
+    key, value, *_ = words.split()
+    (told,) = load_config("csv", words.split()).translation.notes
+    assert told.startswith(f"{key} {value}: {note}")
+
+
+def test_an_encoding_that_a_file_of_theirs_does_not_name_is_listed_first(tmp_path):
+    file = tmp_path / "walks.yaml"
+    file.write_text(
+        "model: {type: GPSModel}\ngt: {layer_type: GINE+Transformer}\ndataset: {node_encoder_name: LinearNode+RWSE}\n"
+        "posenc_RWSE: {enable: True, kernel: {times_func: 'range(1,9)'}, pass_as_var: True}\n"
+    )
+    first, second = load_config(file, ["posenc_LapPE.dim_pe", "9"]).translation.notes
+    assert first == "posenc_LapPE.dim_pe 9: LapPE is not in dataset.node_encoder_name"
+    assert second.startswith("posenc_RWSE.pass_as_var True")
+
+
+@pytest.mark.parametrize("words", ["pe.dim 5 posenc_RWSE.kernel.times [1,2]", "posenc_RWSE.dim_pe 5 pe.channels 6"])
+def test_two_names_for_one_setting_do_not_contradict_each_other(words):
+    with pytest.raises(ConfigError, match=r"^posenc_RWSE\.\S+: got .+, expected the same as pe\.\w+ \(\d\)") as caught:
+        load_config("csv", words.split())
+    assert caught.value.hint == "Set only one of the two."
+
+
+def test_of_a_file_and_the_command_line_the_latter_counts(tmp_path):
+    file = tmp_path / "own.yaml"
+    file.write_text("pe: {kind: rwse}\nposenc_RWSE: {dim_pe: 4, kernel: {times_func: 'range(1,9)'}}\n")
+    load_config(file)
+    assert (cfg.pe.dim, cfg.pe.channels) == (8, 4)
+    load_config(file, ["pe.dim", "5", "posenc_RWSE.dim_pe", "6"])
+    assert (cfg.pe.dim, cfg.pe.channels) == (5, 6)

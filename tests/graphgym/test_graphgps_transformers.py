@@ -1,6 +1,8 @@
 import pytest
+from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.graphgym.config import load_config
 from pyg_samsa.graphgym.graphgps import translate
 
 BIAS = {
@@ -166,3 +168,11 @@ def test_contradictions_are_named(leaves, changes, culprit):
     with pytest.raises(ConfigError) as caught:
         translate({**leaves, **changes})
     assert caught.value.key.endswith(culprit)
+
+
+@pytest.mark.parametrize("network", ["graphormer", "Graphormer"])
+def test_degrees_over_a_file_of_this_package(network):
+    words = ["model.type", network, "posenc_GraphormerBias.num_in_degrees", "2", "graphormer.num_out_degrees", "9"]
+    loaded = load_config("csv", words)
+    assert (cfg.model.type, cfg.graphormer.num_in_degrees, cfg.graphormer.num_out_degrees) == ("graphormer", 2, 9)
+    assert not loaded.translation.notes
