@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -76,7 +77,7 @@ class TrainingMolecules:
     def __len__(self) -> int:
         return len(self.smiles)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Hash of the molecules, of what was measured for them, and of how they are standardised.
 
@@ -90,18 +91,25 @@ class TrainingMolecules:
             digest.update(b"" if values is None else np.ascontiguousarray(values).tobytes())
         return digest.hexdigest()
 
-    def nearest(self, smiles: str, count: int = 3) -> list[Neighbor]:
+    @cached_property
+    def _standardizer(self) -> Standardizer:
+        return Standardizer(self.standardize)
+
+    def nearest(self, smiles: str, count: int = 3, *, standardized: bool = False) -> list[Neighbor]:
         """Return the most similar molecules, best first; none for a molecule that cannot be read.
 
         Args:
             smiles: The molecule.
             count: Most of them.
+            standardized: Whether it is standardised already, by the same steps.
 
         Example:
             >>> TrainingMolecules(Task("binary", ["toxic"]), ["C"], np.array([[1.0]])).nearest("C")[0].measured
             {'toxic': '1'}
+
+        Cost: that of `SimilarMolecules.nearest`, and of the steps by which the molecule is standardised.
         """
-        compared = self.standardized(smiles)
+        compared = smiles if standardized else self.standardized(smiles)
         return [] if compared is None else self.described(self.index.nearest(compared, count))
 
     def standardized(self, smiles: str) -> str | None:
@@ -118,7 +126,7 @@ class TrainingMolecules:
         if not self.standardize:
             return smiles
         try:
-            return Standardizer(self.standardize)(smiles)
+            return self._standardizer(smiles)
         except SmilesError:
             return None
 

@@ -36,27 +36,33 @@ class Search(Protocol):
     def fingerprint(self) -> str:
         """Hash of the molecules that are searched, and of what was measured for them."""
 
-    def nearest(self, smiles: str, count: int) -> Sequence[Found]:
+    @property
+    def standardize(self) -> Sequence[str]:
+        """Steps by which a molecule is standardised before it is searched."""
+
+    def nearest(self, smiles: str, count: int, *, standardized: bool = False) -> Sequence[Found]:
         """Return the most similar molecules, best first; none for a molecule that cannot be read."""
 
 
-def nearest_columns(search: Search, smiles: Sequence[str]) -> list[AddedColumn]:
+def nearest_columns(search: Search, smiles: Sequence[str], *, standardized: bool = False) -> list[AddedColumn]:
     """Return the similarity of the nearest training molecule, its SMILES, and what was measured for it.
 
     Args:
         search: The training molecules.
         smiles: SMILES [n]; the cells of an empty one, and of one that cannot be read, are empty.
+        standardized: Whether the molecules are standardised already, by the steps of the search.
 
     Example:
         >>> from types import SimpleNamespace
         >>> found = SimpleNamespace(smiles="CCO", similarity=0.5, measured={"logS": "0.1"})
-        >>> search = SimpleNamespace(nearest=lambda smiles, count: [found])
+        >>> search = SimpleNamespace(nearest=lambda smiles, count, standardized: [found])
         >>> [column.texts for column in nearest_columns(search, ["CCCO", ""])]
         [['0.50', ''], ['CCO', ''], ['logS 0.1', '']]
 
-    Cost: about 0.1 microseconds for each pair of a molecule and a training molecule.
+    Cost: one search, see `pyg_samsa.chem.similarity.SimilarMolecules`, for each different text.
     """
-    found = [search.nearest(text, 1) if text else [] for text in smiles]
+    different = {text: search.nearest(text, 1, standardized=standardized) for text in dict.fromkeys(smiles) if text}
+    found = [different.get(text, []) for text in smiles]
     known = np.array([bool(one) for one in found], dtype=bool)
     similarity = np.array([one[0].similarity if one else np.nan for one in found], dtype=float)
     texts = [f"{value:.2f}" if there else "" for value, there in zip(similarity, known, strict=True)]

@@ -365,16 +365,24 @@ class TablePredictor:
             added = self._columns(chunk, result, words)
             far = 0
             if self.nearest is not None:
-                searched = nearest_columns(self.nearest, self._predicted_smiles(chunk, result))
+                steps = tuple(self.predictor.standardize)
+                done = bool(steps) and steps == tuple(self.nearest.standardize)
+                texts = self._predicted_smiles(chunk, result, standardized=done)
+                searched = nearest_columns(self.nearest, texts, standardized=done)
                 added[-1:-1] = searched  # before the errors
                 far = count_far(searched[0])
             yield PredictedChunk(chunk, added, errors, result.changes, far)
 
-    def _predicted_smiles(self, chunk: Chunk, result: Predictions) -> list[str]:
-        """Return the SMILES of the rows that have a prediction; others are empty."""
+    def _predicted_smiles(self, chunk: Chunk, result: Predictions, *, standardized: bool) -> list[str]:
+        """Return the SMILES, as given or standardised, of the rows that have a prediction; others are empty."""
         given: list[Any] = chunk.molecules(self.column)
         if self.table.has_blocks:
             given = [block_smiles(block) for block in given]
+        if standardized:
+            # Molecules that are not listed are standardised as they are given.
+            given = [text.strip() if isinstance(text, str) else text for text in given]
+            for change in result.changes:
+                given[change.position] = change.after
         known = np.isfinite(result.values).all(1).tolist()
         return [text if there and isinstance(text, str) else "" for text, there in zip(given, known, strict=True)]
 

@@ -3,6 +3,7 @@ import pytest
 import yaml
 from torch_geometric.graphgym.config import cfg
 
+from pyg_samsa.chem.standardize import Standardizer
 from pyg_samsa.cli import main
 from pyg_samsa.errors import DataError, DataNotFoundError
 from pyg_samsa.experiments.similar_training import SimilarTraining
@@ -138,3 +139,29 @@ def test_a_molecule_is_compared_as_it_is_standardised():
     (found,) = SimilarTraining(known, "fingerprint").find("CCCC[NH3+]", 1)
     assert (found.similarity, found.importance.node.shape[0]) == (1.0, 5)
     assert SimilarTraining(known, "fingerprint").find("[SbH6+3]") == []
+
+
+def test_one_standardizer_is_kept_and_standardised_molecules_are_taken_as_they_are(monkeypatch):
+    done = []
+    apply = Standardizer.apply
+    monkeypatch.setattr(Standardizer, "apply", lambda self, mol: [done.append(self), apply(self, mol)][1])
+    known = TrainingMolecules(Task("regression", ["logS"]), ["CN", "CCO"], np.zeros((2, 1)), standardize=["neutralize"])
+    found = [known.nearest("C[NH3+]", 1) for _ in range(2)]
+    assert done[0] is done[1]
+    assert known.nearest("CN", 1, standardized=True) == found[0] == found[1]
+    assert known.nearest("C[NH3+]", 1, standardized=True)[0].similarity < 1
+    assert len(done) == 2
+
+
+def test_the_hash_is_that_of_molecules_values_bounds_and_steps():
+    task, y = Task("regression", ["logS"]), np.array([[1.5]])
+    made = [
+        TrainingMolecules(task, ["C"], y),
+        TrainingMolecules(task, ["N"], y),
+        TrainingMolecules(task, ["C"], y + 1),
+        TrainingMolecules(task, ["C"], y, np.ones((1, 1), np.int8)),
+        TrainingMolecules(task, ["C"], y, standardize=["neutralize"]),
+    ]
+    assert len({known.fingerprint for known in made}) == 5
+    assert made[0].fingerprint is made[0].fingerprint  # made once
+    assert made[0].fingerprint == TrainingMolecules(task, ["C"], y.copy()).fingerprint

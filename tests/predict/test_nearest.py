@@ -141,3 +141,45 @@ def test_far_is_below_the_limit():
     values = np.array([0.0, FAR, np.nextafter(FAR, 0), np.nan, 1.0])
     assert count_far(AddedColumn([""] * 5, values, ~np.isnan(values))) == 2
     assert count_far(AddedColumn([])) == 0
+
+
+def test_a_molecule_that_is_repeated_is_searched_once():
+    class Counted(TrainingMolecules):
+        def nearest(self, smiles, count=3, *, standardized=False):
+            asked.append(smiles)
+            return super().nearest(smiles, count, standardized=standardized)
+
+    asked = []
+    given = ["CCO", "", "CCN", "CCO", "C(", "CCN"]
+    columns = nearest_columns(Counted(TASK, TRAINED, np.zeros((3, 1))), given)
+    assert asked == ["CCO", "CCN", "C("]
+    alone = [nearest_columns(training((0.0, 0.0, 0.0)), [text]) for text in given]
+    for place, column in enumerate(columns):
+        assert column.texts == [one[place].texts[0] for one in alone]
+
+
+@pytest.mark.parametrize("steps", [("neutralize",), ("neutralize", "drop_stereo"), ()])
+@pytest.mark.parametrize("blocks", [False, True])
+def test_molecules_are_standardised_for_the_search_as_they_were_for_the_training(steps, blocks):
+    predictor = Atoms()
+    predictor.standardize = ("neutralize",)
+    smiles = ["CCO", "C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O", "CC(N)C(=O)O"]
+    known = TrainingMolecules(TASK, smiles, np.arange(4.0).reshape(-1, 1), standardize=steps)
+    given = [" OCC", "bad", "C[C@@H]([NH3+])C(=O)[O-]", "C[C@H]([NH3+])C(=O)[O-]", "CC([NH3+])C(=O)O", "[O-]CC"]
+    content = "".join(f"{text}\n" for text in ["smiles", *given])
+    if blocks:
+        structures = [Chem.MolFromSmiles(text) for text in given]
+        written = [Chem.MolToMolBlock(mol) if mol else "bad\n" for mol in structures]
+        content = "".join(f"{block}$$$$\n" for block in written)
+    with open_molecule_table(io.BytesIO(content.encode()), "sdf" if blocks else "csv") as (reader, _):
+        options = StreamOptions(chunk_rows=4, output_format="sdf" if blocks else "csv")
+        made = TablePredictor(predictor, reader, options, known)
+        found = [
+            column for chunk in made.chunks() for column in zip(*(c.texts for c in chunk.added[-4:-1]), strict=True)
+        ]
+    expected = []
+    for text in given:
+        one = [] if text == "bad" else TrainingMolecules(TASK, smiles, known.target, standardize=steps).nearest(text, 1)
+        measured = [f"atoms {one[0].measured['atoms']}"] if one else []
+        expected.append((f"{one[0].similarity:.2f}", one[0].smiles, *measured) if one else ("", "", ""))
+    assert found == expected
