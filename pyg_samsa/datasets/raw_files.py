@@ -21,7 +21,7 @@ def fetch_files(
     """Download the files of a release that are not there yet, and return what was downloaded.
 
     Files that are there, whoever put them there, are used as they are if they have the published hash, and are never
-    changed or deleted.
+    changed or deleted. They are checked first, and their folder need not be writable if nothing is missing.
 
     Args:
         name: Name of the data set, for the error.
@@ -44,7 +44,8 @@ def fetch_files(
     missing = [remote for remote in remotes if not (folder / remote.name).is_file()]
     if missing and not download:
         raise _not_there(name, folder, missing, "downloads are off", "Set dataset.download to True", hint)
-    for remote in remotes:
+    there = [remote for remote in remotes if remote not in missing]
+    for remote in [*there, *missing]:
         try:
             fetch(remote.url, folder / remote.name, remote.known_hash, progress=progress)
         except UnreachableError as error:

@@ -41,7 +41,7 @@ class UnreachableError(DataNotFoundError):
 
 
 def fetch(url: str, dest: str | os.PathLike[str], known_hash: str | None, *, progress: bool = True) -> Path:
-    """Download ``url`` to ``dest``, unless the file exists already.
+    """Download ``url`` to ``dest``, unless the file exists already; then nothing is written.
 
     The certificate of the server is checked. A redirection from https to http, a body shorter than announced and a
     wrong hash are errors, and leave no file. If no hash was published (``known_hash=None``), the SHA-256 of the first
@@ -70,15 +70,17 @@ def fetch(url: str, dest: str | os.PathLike[str], known_hash: str | None, *, pro
         'empty'
     """
     target = Path(dest)
+    # Files appear whole, so one that is there needs no lock, which could not be made in a folder without write access.
+    if target.is_file():
+        _verify_there(target, known_hash)
+        return target
     with lock(target):
-        recorded = None if known_hash else _recorded(target)
-        expected = known_hash or recorded
-        if target.is_file():
-            if expected:
-                _verify_there(target, expected, recorded)
+        if target.is_file():  # another process was first
+            _verify_there(target, known_hash)
             return target
         remove_partial(target)
-        _retrieve(url, target, expected, recorded, progress)
+        recorded = None if known_hash else _recorded(target)
+        _retrieve(url, target, known_hash or recorded, recorded, progress)
         if known_hash is None:
             _record(target)
     return target
@@ -93,8 +95,12 @@ def _recorded(target: Path) -> str | None:
     return f"sha256:{record.read_text().split()[0]}" if record.is_file() else None
 
 
-def _verify_there(target: Path, expected: str, recorded: str | None) -> None:
+def _verify_there(target: Path, known_hash: str | None) -> None:
     """Check a file that was there already; one that differs from an earlier download may be the right one."""
+    recorded = None if known_hash else _recorded(target)
+    expected = known_hash or recorded
+    if expected is None:
+        return
     try:
         verify(target, expected)
     except DataIntegrityError as error:

@@ -9,6 +9,7 @@ from pyg_samsa.datasets.sources import RemoteFile
 from pyg_samsa.errors import DataIntegrityError, DataNotFoundError
 from pyg_samsa.io import download, unfold
 from pyg_samsa.io.download import UnreachableError
+from pyg_samsa.io.files import sha256
 
 DOWNLOADED = [name for name in catalog.names() if "download" in catalog.option_names("samsa", name)]
 
@@ -71,6 +72,38 @@ def test_only_what_is_missing_is_downloaded_and_returned(tmp_path, served):
     assert found == [tmp_path / "a", tmp_path / "c"]
     assert [(tmp_path / name).read_text() for name in "abc"] == ["a", "mine", "c"]
     assert fetch_files("set", tmp_path, remotes(url, *"abc"), download=False, progress=False) == []
+
+
+def test_nothing_is_written_beside_files_that_are_there(tmp_path, monkeypatch):
+    def no_lock(path, **_):
+        raise PermissionError(f"{path}: the folder cannot be written to")
+
+    monkeypatch.setattr(download, "lock", no_lock)
+    for name in "abc":
+        (tmp_path / name).write_text(name)
+    (tmp_path / "a.sha256").write_text(f"{sha256(tmp_path / 'a')}  a\n")
+    files = [
+        *remotes("https://a.org", "a", "b"),
+        RemoteFile("c", "https://a.org/c", f"sha256:{sha256(tmp_path / 'c')}"),
+    ]
+    before = sorted(tmp_path.iterdir())
+    assert fetch_files("set", tmp_path, files, download=True, progress=False) == []
+    assert sorted(tmp_path.iterdir()) == before
+    for name in "ac":  # the hash of the record, and the published one
+        (tmp_path / name).write_text("other")
+        with pytest.raises(DataIntegrityError, match=name):
+            fetch_files("set", tmp_path, files, download=True, progress=False)
+        (tmp_path / name).write_text(name)
+
+
+def test_files_that_are_there_are_checked_before_a_download(tmp_path, served):
+    folder, url = served
+    (folder / "a").write_text("a")
+    (tmp_path / "b").write_text("other")
+    files = [*remotes(url, "a"), RemoteFile("b", f"{url}/b", "md5:" + "0" * 32)]
+    with pytest.raises(DataIntegrityError, match="b: "):
+        fetch_files("set", tmp_path, files, download=True, progress=False)
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["b"]
 
 
 def test_the_error_names_the_file_that_the_server_lacks_and_those_that_are_left(tmp_path, served):
