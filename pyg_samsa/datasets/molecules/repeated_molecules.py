@@ -17,8 +17,8 @@ class Repeated:
 
     Args:
         molecules: Their number.
-        rows: Number of their rows.
-        divided: How many of them have rows in more than one split.
+        rows: Number of their rows, without those that lack a value of each target that differs.
+        divided: How many of them have such rows in more than one split.
         places: Positions of the two rows that differ most, measured in standard deviations of the target.
         target: Number of the target in which they do.
         difference: Difference of these two rows.
@@ -85,9 +85,11 @@ def find_repeated(
     part = np.full(len(group), -1)
     for number, places in enumerate(split_idx.values()):
         part[places.numpy()] = number
-    members = (order[start : start + size] for start, size in zip(starts[differ], sizes[differ], strict=True))
-    divided = sum(len(set(part[places].tolist()) - {-1}) > 1 for places in members)
-    count, total = int(differ.sum()), int(sizes[differ].sum())
+    # Rows without a value, and bounds, are not compared.
+    compared = (~np.isnan(values[order]) & np.repeat(width > 0, sizes, axis=0)).any(1)
+    members = (slice(start, start + size) for start, size in zip(starts[differ], sizes[differ], strict=True))
+    divided = sum(len(set(part[order[member][compared[member]]].tolist()) - {-1}) > 1 for member in members)
+    count, total = int(differ.sum()), int(compared.sum())
     return Repeated(count, total, divided, (ends[0], ends[1]), int(target), float(width[worst, target]))
 
 
@@ -113,7 +115,7 @@ def describe_repeated(
     Example:
         >>> found = Repeated(1, 2, 0, (0, 2), 0, 3.0)
         >>> print(*describe_repeated(found, ["CO", "CC", "OC"], np.array([1, 2, 3]), ["y"], regression=True))
-        1 molecule has different targets in 2 rows (largest difference of y: 3, CO in rows 1 and 3); all rows are kept
+        1 molecule has different targets in 2 rows (largest difference of y: 3, CO in rows 1 and 3); these rows are kept
     """
     if found is None:
         return []
@@ -124,6 +126,6 @@ def describe_repeated(
     most = f"largest difference of {target_names[found.target]}: {found.difference:.4g}, " if regression else "such as "
     have = "molecule has" if found.molecules == 1 else "molecules have"
     what = f"different {'targets' if regression else 'labels'}{' with the same extra columns' if extra else ''}"
-    parts = [f"{found.molecules:,} {have} {what} in {found.rows:,} rows ({most}{place}); all rows are kept"]
+    parts = [f"{found.molecules:,} {have} {what} in {found.rows:,} rows ({most}{place}); these rows are kept"]
     parts += [f"{found.divided:,} in more than one split"] * bool(found.divided)
     return [", ".join(parts)]

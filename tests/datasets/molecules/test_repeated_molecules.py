@@ -14,8 +14,8 @@ from pyg_samsa.datasets.molecules.repeated_molecules import describe_repeated, f
 OTHERS = [["C" * n + "O", n] for n in range(3, 33)]
 
 
-def by_pairs(names, y, extra=None, bound=None):
-    """Return molecules (with their extra columns), rows and the largest difference in standard deviations."""
+def by_pairs(names, y, extra=None, bound=None, val=30):
+    """Return molecules (with their extra columns), rows, divided ones and the largest difference in deviations."""
     values = y.double().clone()
     if bound is not None:
         values[bound != 0] = float("nan")
@@ -24,17 +24,20 @@ def by_pairs(names, y, extra=None, bound=None):
         key = (name, *("" if number != number else number for number in ([] if extra is None else extra[row].tolist())))
         groups.setdefault(key, []).append(row)
     spread = [float(np.nanstd(column)) for column in values.T.numpy()]
-    molecules, rows, largest = 0, 0, 0.0
+    molecules, rows, divided, largest = 0, 0, 0, 0.0
     for places in groups.values():
         gaps = [
-            abs(float(values[one, column] - values[other, column])) / spread[column]
+            (abs(float(values[one, column] - values[other, column])) / spread[column], column)
             for one, other in itertools.combinations(places, 2)
             for column in range(y.size(1))
             if values[one, column] != values[other, column] and not values[[one, other], column].isnan().any()
         ]
-        molecules, rows = molecules + bool(gaps), rows + len(places) * bool(gaps)
-        largest = max(largest, *gaps, 0.0)
-    return molecules, rows, largest
+        differ = {column for _, column in gaps}
+        compared = [row for row in places if any(not values[row, column].isnan() for column in differ)]
+        molecules, rows = molecules + bool(gaps), rows + len(compared)
+        divided += len({row >= val for row in compared}) > 1
+        largest = max(largest, *(gap for gap, _ in gaps), 0.0)
+    return molecules, rows, divided, largest
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -49,9 +52,9 @@ def test_search_through_all_pairs(seed, form):
     bound = torch.randint(-1, 2, (40, 3), generator=generator).to(torch.int8)
     given = {"extra": {"extra": extra}, "bounds": {"bound": bound}}.get(form, {})
     found = find_repeated(names, y, {"train": torch.arange(30), "val": torch.arange(30, 40)}, **given)
-    molecules, rows, largest = by_pairs(names, y, **given)
+    molecules, rows, divided, largest = by_pairs(names, y, **given)
     assert molecules
-    assert (found.molecules, found.rows) == (molecules, rows)
+    assert (found.molecules, found.rows, found.divided) == (molecules, rows, divided)
     first, second = found.places
     assert names[first] == names[second]
     column = y[:, found.target]
@@ -59,6 +62,17 @@ def test_search_through_all_pairs(seed, form):
     if form == "bounds":
         column = column.masked_fill(bound[:, found.target] != 0, float("nan"))
     assert found.difference / np.nanstd(column.numpy()) == pytest.approx(largest, rel=1e-9)
+
+
+def test_rows_that_are_not_compared_are_not_counted():
+    none = float("nan")
+    y = torch.tensor([[1.0, none], [2.0, 5.0], [none, none], [none, 5.0], [9.0, none]])
+    names, bound = np.array(["a"] * 5), torch.tensor([[0, 0]] * 4 + [[1, 0]], dtype=torch.int8)
+    splits = {"train": torch.arange(2), "val": torch.tensor([2, 3]), "test": torch.tensor([4])}
+    found = find_repeated(names, y, splits, bound=bound)
+    assert (found.molecules, found.rows, found.divided, found.places) == (1, 2, 0, (0, 1))
+    found = find_repeated(names, y, splits)  # the last row is exact now
+    assert (found.molecules, found.rows, found.divided, found.places) == (1, 3, 1, (0, 4))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +114,7 @@ def test_tables_are_told_with_the_largest_difference(notes, monkeypatch, shard_r
     (note,) = notes(rows)
     assert note == (
         "2 molecules have different targets in 5 rows (largest difference of y: 12.5, CC in rows 2 and 4); "
-        "all rows are kept"
+        "these rows are kept"
     )
     assert notes([*rows[4:36]]) == []
 
@@ -113,7 +127,7 @@ def test_every_split_tells_them(notes, split):
     options = {"split_kind": split, "target_columns": ["y"], **({"split_column": "set"} if split == "column" else {})}
     (note,) = notes(rows, ("smiles", "y", "set"), **options)
     divided = ", 1 in more than one split" if split == "column" else ""
-    assert note.endswith(f"CCO in rows 1 and 2); all rows are kept{divided}")
+    assert note.endswith(f"CCO in rows 1 and 2); these rows are kept{divided}")
 
 
 def test_rows_with_other_extra_columns_are_not_the_same(notes):
@@ -125,7 +139,9 @@ def test_rows_with_other_extra_columns_are_not_the_same(notes):
 
 def test_labels_and_classes(notes):
     rows = [["CCO", 0], ["OCC", 1], *([smiles, n % 2] for smiles, n in OTHERS)]
-    assert notes(rows) == ["1 molecule has different labels in 2 rows (such as CCO in rows 1 and 2); all rows are kept"]
+    assert notes(rows) == [
+        "1 molecule has different labels in 2 rows (such as CCO in rows 1 and 2); these rows are kept"
+    ]
     classes = [[smiles, ("low", "mid", "high")[int(n) % 3]] for smiles, n in rows]
     (note,) = notes(classes)
     assert note.startswith("1 molecule has different labels in 2 rows")
