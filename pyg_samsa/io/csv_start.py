@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import re
 from collections import Counter
@@ -141,11 +142,9 @@ _SDF = (
 _ONE_MOLECULE = (
     "A table has a row for each molecule: its SMILES and its values, with a first row that names the columns."
 )
-_STRUCTURES = {
-    "a file of Tripos (mol2)": (b"@<TRIPOS>",),
-    "a PDB file": (b"HEADER    ", b"ATOM      ", b"HETATM", b"CRYST1"),
-    "a CIF file": (b"data_",),
-}
+_PDB_ATOM = re.compile(rb"(ATOM  |HETATM)[ \d]{4}[\w*] ")
+_PDB_FIRST = re.compile(rb"HEADER {4}|REMARK( {2}| +\d)|CRYST1 +\d|" + _PDB_ATOM.pattern)
+_PDB_BEFORE_ATOMS = re.compile(rb"(HEADER|TITLE|COMPND|SOURCE|KEYWDS|EXPDTA|AUTHOR|MODEL|REMARK|SEQRES|CONECT)(\s|$)")
 _OTHER_FORMATS = {
     b"PK\x03\x04": ("an Excel workbook or a zip archive", _EXCEL),
     b"\xd0\xcf\x11\xe0": ("an old Excel workbook", _EXCEL),
@@ -185,10 +184,8 @@ def refuse_other_formats(start: bytes, name: str) -> None:
     for magic, (kind, cure) in _OTHER_FORMATS.items():
         if start.startswith(magic):
             raise _not_csv(name, kind, cure)
-    first = start.lstrip().partition(b"\n")[0]
-    for kind, beginnings in _STRUCTURES.items():
-        if first.startswith(beginnings) and not any(sign.encode() in first for sign in DELIMITERS):
-            raise _not_csv(name, kind, _ONE_MOLECULE)
+    if structure := _structure(start):
+        raise _not_csv(name, structure, _ONE_MOLECULE)
     lines = start.splitlines()[:4]
     if b"M  END" in start or (len(lines) == 4 and lines[3].rstrip().endswith((b"V2000", b"V3000"))):
         end, after = start.partition(b"M  END")[1:]
@@ -197,6 +194,21 @@ def refuse_other_formats(start: bytes, name: str) -> None:
         raise _not_csv(name, "an SDF file", _SDF)
     if start.lstrip()[:1] in (b"{", b"<") and b"," not in start.partition(b"\n")[0]:
         raise _not_csv(name, "JSON, HTML or XML", "Write it as CSV.")
+
+
+def _structure(start: bytes) -> str | None:
+    """Return the format of a file of atoms and their places; None for others, such as tables with similar headers."""
+    text = start.removeprefix(codecs.BOM_UTF8)
+    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith(b"#")]
+    if not lines:
+        return None
+    first, rest = lines[0].lstrip(), lines[1:]
+    if first.startswith(b"@<TRIPOS>"):
+        return "a file of Tripos (mol2)"
+    if _PDB_FIRST.match(first) or (_PDB_BEFORE_ATOMS.match(first) and any(map(_PDB_ATOM.match, rest))):
+        return "a PDB file"
+    one_word = first.startswith(b"data_") and not any(sign.encode() in first for sign in DELIMITERS)
+    return "a CIF file" if one_word and any(line.lstrip().startswith((b"_", b"loop_")) for line in rest) else None
 
 
 def _not_csv(name: str, kind: str, cure: str) -> DataError:

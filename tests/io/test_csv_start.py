@@ -121,6 +121,9 @@ M  END
 """
 
 
+ATOM = b"ATOM      1  N   ALA A   1      11.104   6.134  -6.504  1.00  0.00           N\n"
+
+
 @pytest.mark.parametrize(
     ("start", "name", "kind"),
     [
@@ -130,9 +133,17 @@ M  END
         (MOLFILE + b"$$$$\n", "m.sdf", "an SDF file"),
         (MOLFILE + b"> <y>\n1.5\n\n$$$$\n", "m.mol", "an SDF file"),
         (MOLFILE[:120], "large.sdf", "an SDF file"),
-        (b"# name\n@<TRIPOS>MOLECULE\n"[7:], "m.mol2", "a file of Tripos (mol2)"),
+        (b"@<TRIPOS>MOLECULE\n", "m.mol2", "a file of Tripos (mol2)"),
+        (b"# name, date\n#\n\n@<TRIPOS>MOLECULE\nethanol\n", "m.mol2", "a file of Tripos (mol2)"),
         (b"HEADER    HYDROLASE\n", "m.pdb", "a PDB file"),
-        (b"data_1ABC\n#\n", "m.cif", "a CIF file"),
+        (b"HEADER    HYDROLASE, SERINE PROTEINASE         01-JAN-00   1ABC\r\n", "m.pdb", "a PDB file"),
+        (b"REMARK   1 CREATED BY HAND; 2000\n", "m.pdb", "a PDB file"),
+        (b"\xef\xbb\xbfCRYST1   30.000   30.000   30.000  90.00  90.00  90.00 P 1\n", "m.pdb", "a PDB file"),
+        (b"TITLE     ONE, TWO\nREMARK made by hand\n" + ATOM, "m.pdb", "a PDB file"),
+        (b"COMPND    UNNAMED\nAUTHOR    SOMEBODY\n" + ATOM.replace(b"ATOM  ", b"HETATM"), "m.pdb", "a PDB file"),
+        (ATOM, "m.pdb", "a PDB file"),
+        (b"data_1ABC\n#\n_entry.id   1ABC\n", "m.cif", "a CIF file"),
+        (b"# made by hand, 2000\ndata_x\n\nloop_\n_atom_site_label\n", "m.cif", "a CIF file"),
     ],
 )
 def test_files_of_structures_are_no_tables(start, name, kind):
@@ -143,6 +154,23 @@ def test_files_of_structures_are_no_tables(start, name, kind):
     assert caught.value.hint.startswith("Write its SMILES" if kind == "an SDF file" else one)
 
 
-@pytest.mark.parametrize("start", [b"data_set,smiles,y\n", b"HEADER,smiles\n", b"ATOMS,smiles,y\n"])
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"data_set,smiles,y\n",
+        b"data_set,smiles\n_1,CCO\n",
+        b"data_smiles\nCCO\n",
+        b"HEADER,smiles\n",
+        b"ATOMS,smiles,y\n",
+        b"ATOM  count;smiles\n1;C\n",
+        b"HETATM number;smiles\n1;C\n",
+        b"REMARK,smiles\ngood,C\n",
+        b"TITLE\tsmiles\na\tC\n",
+        b'smiles,pdb\nC,"HEADER    X\n' + ATOM + b'"\n',
+        b'smiles,mol2\nC,"\n@<TRIPOS>MOLECULE\n"\n',
+        b"# a comment\n",
+        b"\n",
+    ],
+)
 def test_headers_of_tables_are_not_taken_for_structures(start):
     refuse_other_formats(start, "table.csv")
