@@ -90,11 +90,15 @@ def _find(folder: Path, name: str, download: bool, progress: bool) -> Prepared:
     raw = folder / "raw"
     names = [f"{split}.pickle" for split in SPLITS]
     unpacked = all((raw / file).is_file() for file in names)
-    remotes = [*([] if unpacked else [ZINC_ZIP]), *(ZINC_INDEX.values() if name == "subset" else ())]
+    # An archive that was put beside raw/, or left there by an earlier version, is used too.
+    place = folder if not (raw / ZINC_ZIP.name).is_file() and (folder / ZINC_ZIP.name).is_file() else raw
     ours = "zinc" if name == "subset" else "zinc-full"
+    if not unpacked and place == folder:
+        fetch_files(ours, folder, [ZINC_ZIP], download=download, progress=progress)
+    remotes = [*([] if unpacked or place == folder else [ZINC_ZIP]), *(ZINC_INDEX.values() if name == "subset" else ())]
     downloaded = fetch_files(ours, raw, remotes, download=download, progress=progress)
     if not unpacked:
-        archive = raw / ZINC_ZIP.name
+        archive = place / ZINC_ZIP.name
         unpack(archive, raw, names)
         if archive in downloaded:
             archive.unlink()

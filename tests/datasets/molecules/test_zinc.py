@@ -118,16 +118,17 @@ def test_download(tmp_path, name, served, monkeypatch):
     assert not list((tmp_path / "root").rglob("*.zip"))
 
 
-def test_an_archive_put_there_by_hand_is_read_and_kept(tmp_path):
+@pytest.mark.parametrize("place", ["raw", "."])
+def test_an_archive_put_there_by_hand_is_read_and_kept(tmp_path, place):
     raw = tmp_path / "ZINC" / "raw"
     write_raw(raw)
-    with zipfile.ZipFile(raw / "molecules.zip", "w") as archive:
+    with zipfile.ZipFile(raw.parent / place / "molecules.zip", "w") as archive:
         for split in SPLITS:
             archive.write(raw / f"{split}.pickle", f"molecules/{split}.pickle")
             (raw / f"{split}.pickle").unlink()
-    content = (raw / "molecules.zip").read_bytes()
+    content = (raw.parent / place / "molecules.zip").read_bytes()
     check(ZINC(tmp_path, "subset", download=False, progress=False), "subset")
-    assert (raw / "molecules.zip").read_bytes() == content
+    assert (raw.parent / place / "molecules.zip").read_bytes() == content
 
 
 @pytest.mark.parametrize("damage", ["index", "number", "keys", "size", "list"])
