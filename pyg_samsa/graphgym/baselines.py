@@ -7,15 +7,15 @@ from typing import Any
 from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg
 
-from pyg_samsa.errors import ConfigError, check_choice
+from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.graphormer import make_structure, uses_structure
-from pyg_samsa.graphgym.network import _features, encoding_options, level, node_width
+from pyg_samsa.graphgym.network import _features, encoding_options, level, node_width, refuse_layer_type
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import GPS_LAYERS, LAYERS_OF_HEAD, NORM_HEAD, SHRINKING_HEAD, UNSET_FLOAT
 from pyg_samsa.graphgym.share import train_graph_features
 from pyg_samsa.nn.encoding.joined_encoder import without_computed
-from pyg_samsa.nn.models.message_passing import ACTIVATIONS, GNN, POOLS
-from pyg_samsa.options import check_memory
+from pyg_samsa.nn.models.message_passing import ACTIVATIONS, GNN, MOST, POOLS
+from pyg_samsa.options import check_integer, check_memory, check_probability
 from pyg_samsa.training.batch_network import BatchNetwork
 from pyg_samsa.training.scaling import fit_graph_features
 
@@ -168,19 +168,26 @@ def gnn_options(layer: str) -> dict[str, Any]:
     if gnn.update_edges and options.get("local", layer) != "gatedgcn":
         hint = "Set it with model.type gatedgcn, or with model.type gps and gt.layer_type CustomGatedGCN+Transformer."
         raise ConfigError("gnn.update_edges", True, "False with layers that are not gated", hint=hint)
-    _check_memory(layer, options["channels"], options["num_layers"])
+    _check_sizes(layer, options)
     node_width(options)
     return options
 
 
-def _check_memory(layer: str, channels: int, layers: int) -> None:
-    """Refuse a network that no machine holds, by the setting that is extraordinary."""
+def _check_sizes(layer: str, options: dict[str, Any]) -> None:
+    """Refuse sizes that are not allowed, and a network that no machine holds, by the setting that is extraordinary."""
+    channels, layers = options["channels"], options["num_layers"]
     of_gt = cfg.gt if layer in ("gps", *_SAN) else {"dim_hidden": 0, "layers": 0}
     width = "gt.dim_hidden" if of_gt["dim_hidden"] else "gnn.dim_inner"
     depth = "gt.layers" if of_gt["layers"] else "gnn.layers_mp"
     if layer == "graphormer":
         width, depth = "graphormer.embed_dim", "graphormer.num_layers"
     check_memory(*max((width, channels), (depth, layers), key=lambda pair: pair[1]), layers * channels**2)
+    check_integer(width, channels, high=MOST["channels"])
+    check_integer(depth, layers, high=MOST["num_layers"])
+    check_integer("gnn.layers_post_mp", options["head_layers"], high=MOST["head_layers"])
+    if layer != "graphormer":
+        of_gnn = layer not in ("gps", *_SAN) or cfg.gt.dropout == UNSET_FLOAT
+        check_probability("gnn.dropout" if of_gnn else "gt.dropout", options["dropout"])
 
 
 def _gps_options() -> dict[str, Any]:
@@ -188,7 +195,8 @@ def _gps_options() -> dict[str, Any]:
         raise ConfigError("gnn.residual", False, "True with the network gps, whose blocks are residual")
     gt = cfg.gt
     layers = gt.layer_type if gt.layer_type != "samsa" else DEFAULT_GPS_LAYER
-    check_choice("gt.layer_type", layers, GPS_LAYERS)
+    if layers not in GPS_LAYERS:
+        raise refuse_layer_type(layers)
     local, attention = GPS_LAYERS[layers]
     if attention == "biased" and cfg.graphormer.node_degrees_only:
         hint = f"Set it to False, or set gt.layer_type {layers.replace('BiasedTransformer', 'Transformer')}."
@@ -241,7 +249,7 @@ def _graphormer_options() -> dict[str, Any]:
 def _options_without_layer_type(layer: str) -> dict[str, Any]:
     """Return the options of the other networks; refuse a layer of GPS."""
     if cfg.gt.layer_type != "samsa":
-        raise ConfigError("gt.layer_type", cfg.gt.layer_type, "no value, or model.type gps")
+        raise refuse_layer_type(cfg.gt.layer_type)
     if layer in _SAN:
         return _san_options(layer)
     return _graphormer_options() if layer == "graphormer" else {}

@@ -101,8 +101,11 @@ def _check_head() -> None:
         raise ConfigError("gnn.head", head, f"'default' with the network {cfg.model.type}", hint=hint)
 
 
-def check_run() -> None:
+def check_run(*, machine: bool = True) -> None:
     """Check what a run needs and what needs no data, before data are loaded and a folder is made.
+
+    Args:
+        machine: Whether the run is one of this machine, with its devices, packages and files.
 
     Raises:
         ConfigError: A network, a data set, a loss, a metric or an encoder does not exist, two settings contradict each
@@ -119,16 +122,19 @@ def check_run() -> None:
         pyg_samsa.errors.ConfigError: model.type: got 'sams', expected one of ...
         >>> set_cfg(cfg)
     """
-    _check_network()
+    _check_network(machine=machine)
     _check_dataset()
     check_loss()
     _check_bounds()
     check_metrics()
-    check_training()
+    check_training(machine=machine)
 
 
-def check_training() -> None:
+def check_training(*, machine: bool = True) -> None:
     """Check what training needs, whatever the network and the data.
+
+    Args:
+        machine: See `check_run`.
 
     Raises:
         ConfigError: There is no such optimiser, schedule or device, two settings contradict each other, or the folder
@@ -148,6 +154,8 @@ def check_training() -> None:
     choose_optimizer()
     check_scheduler()
     _check_lengths()
+    if not machine:
+        return
     _check_devices()
     trainer_options()
     if cfg.train.start_from:
@@ -167,7 +175,7 @@ def check_training() -> None:
     check_folder("out_dir", os.path.expanduser(cfg.out_dir))
 
 
-def _check_network() -> None:
+def _check_network(*, machine: bool) -> None:
     network = cfg.model.type
     check_choice("model.type", network, sorted(register.network_dict))
     if network != "samsa" and asks_for_masked():
@@ -191,7 +199,8 @@ def _check_network() -> None:
             with named_as_settings(values["attention"]):
                 options = SAMSAOptions(**values)
                 make_operator(options.attention, options.channels, **options.operator())
-            _check_backend(options)
+            if machine:
+                _check_backend(options)
     for kind, registered in (("node", register.node_encoder_dict), ("edge", register.edge_encoder_dict)):
         if cfg.dataset[f"{kind}_encoder"] and cfg.dataset[f"{kind}_encoder_name"] not in BUILT_IN_ENCODERS:
             check_encoder(kind, registered)

@@ -29,6 +29,7 @@ from pyg_samsa.graphgym.settings import (
 )
 from pyg_samsa.graphgym.share import UNKNOWN
 from pyg_samsa.io.documents import LARGEST_YAML, parse_yaml, read_text
+from pyg_samsa.nn.readout import POOLS
 from pyg_samsa.options import plain
 from pyg_samsa.training.run_folder import CONFIG, SHORTENED, TABLES
 
@@ -146,6 +147,10 @@ def load_config(name: str | os.PathLike[str], opts: Sequence[Any] = ()) -> Loade
     leaves, pairs = [*_leaves(content), *_leaves(earlier)], list(_pairs(opts))
     translation = None
     defaults = {key: value_of(key, cfg) for key in all_keys()}
+    for origin, pieces in ((str(name), leaves), ("command line", pairs)):
+        for key, _ in pieces:
+            if key.startswith("share."):
+                _locate(key, origin)
     if is_graphgps(together := dict([*leaves, *pairs]), known := set(defaults)):
         translation = translate(together, known, typed := {key for key, _ in pairs})
         leaves, pairs = translation.split(typed)
@@ -160,6 +165,9 @@ def load_config(name: str | os.PathLike[str], opts: Sequence[Any] = ()) -> Loade
     changes = Changes(frozenset(asked), frozenset(given), frozenset(earlier))
     fit_defaults(changes)
     check_settings()
+    if "model.graph_pooling" in asked and (cfg.model.type, cfg.model.graph_pooling) == ("samsa", "add"):
+        hint = "Leave out this setting, or set samsa.pool."
+        raise ConfigError("model.graph_pooling", "add", f"{' or '.join(POOLS)} with the network samsa", hint=hint)
     if cfg.optim.num_warmup_epochs and cfg.optim.num_warmup_steps:
         raise ConfigError(
             "optim.num_warmup_steps", cfg.optim.num_warmup_steps, "0 where optim.num_warmup_epochs is set"

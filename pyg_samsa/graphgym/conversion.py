@@ -10,6 +10,7 @@ import yaml
 from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.graphgym.checks import check_run
 from pyg_samsa.graphgym.config import LoadedConfig, load_config
 from pyg_samsa.graphgym.graphgps import Taken
 from pyg_samsa.graphgym.settings import value_of
@@ -23,7 +24,8 @@ def convert(config: str | os.PathLike[str], opts: Sequence[str] = ()) -> str:
         opts: Overrides for the file: ``key value key value ...``.
 
     Raises:
-        ConfigError: The configuration is wrong, or a part of it cannot mean the same here.
+        ConfigError: The configuration is wrong, also where a run would tell it before data are loaded, or a part of it
+            cannot mean the same here.
 
     Example:
         >>> import pathlib, tempfile
@@ -40,6 +42,8 @@ def convert(config: str | os.PathLike[str], opts: Sequence[str] = ()) -> str:
     """
     try:
         loaded = load_config(config, opts)
+        if not cfg.tasks:
+            check_run(machine=False)
     except ConfigError as error:
         if error.key != "--cfg":
             raise

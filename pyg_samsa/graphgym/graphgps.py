@@ -22,7 +22,7 @@ from pyg_samsa.graphgym.graphgps_transformers import (
     translate_graphormer,
     translate_san,
 )
-from pyg_samsa.graphgym.settings import GPS_LAYERS, LOCAL_OF_GRAPHGPS
+from pyg_samsa.graphgym.settings import ALIASES, GPS_LAYERS, LOCAL_OF_GRAPHGPS
 from pyg_samsa.nn import OPERATORS
 from pyg_samsa.nn.conv.local_layers import GATED_BY_DISTANCE
 from pyg_samsa.nn.readout import POOLS
@@ -319,7 +319,8 @@ def _gps(network: str, leaves: Mapping[str, Any], made: Translation) -> None:
         raise ConfigError("gt.layer_type", layer or None, f"one of {names} + Transformer, Performer, {operators}")
     made.set("model.type", "samsa" if ours else "gps", "model.type", network)
     made.settings["gt.layer_type"] = Taken(layer, "gt.layer_type")
-    _defaults("gps", made)
+    # Sizes of this package's own network in a file come before the defaults there.
+    _defaults("gps", made, left_out=[other for other, own in ALIASES.items() if own in leaves] if ours else ())
     check_width("gt.dim_hidden", leaves)
     for key in ("gt.full_graph", "gt.gamma"):  # of SAN
         made.settings.pop(key, None)
@@ -352,9 +353,10 @@ def _only_samsa(leaves: Mapping[str, Any], made: Translation) -> None:
             made.note("model.graph_pooling", pooling, f"networks of SAMSA pool by {' or '.join(POOLS)}")
 
 
-def _defaults(of: str, made: Translation) -> None:
+def _defaults(of: str, made: Translation, left_out: Collection[str] = ()) -> None:
     for key, value in table.DEFAULTS[of].items():
-        made.settings.setdefault(key, Taken(value))
+        if key not in left_out:
+            made.settings.setdefault(key, Taken(value))
 
 
 def _head(leaves: Mapping[str, Any], made: Translation) -> None:

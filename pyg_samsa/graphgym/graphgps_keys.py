@@ -212,7 +212,10 @@ NETWORKS: Mapping[str, str] = {
 REFUSED_NETWORKS: Mapping[str, str] = {
     "Performer": "the network Performer is not part of this package; GPSModel has layers None+Performer",
     "BigBird": "the network BigBird is not part of this package; GPSModel has layers None+SAMSA",
+    "Exphormer": _NO_EXPANDER,
 }
+LAYERS_OF_SAN: Mapping[str, str] = {"SANLayer": "san", "SAN2Layer": "san2"}
+"""``gt.layer_type`` of ``SANTransformer`` -> ``model.type`` here."""
 CONVOLUTIONS: Mapping[str, str] = {
     "gatedgcnconv": "gatedgcn",
     "gineconv": "gine",

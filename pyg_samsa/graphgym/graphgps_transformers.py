@@ -18,7 +18,6 @@ _OF_BIAS = ("num_spatial_types", "num_in_degrees", "num_out_degrees", "node_degr
 _OF_ENCODING = ("graphormer.use_graph_token", "graphormer.input_dropout")
 # What Graphormer does not read, beside the settings of GPS.
 _UNUSED = ("gnn.dim_inner", "gnn.dropout", "gnn.layers_mp", "gnn.residual")
-_LAYERS_OF_SAN = {"SANLayer": "san", "SAN2Layer": "san2"}
 
 
 def translate_graphormer(leaves: Mapping[str, Any], made: Translation) -> None:
@@ -67,8 +66,8 @@ def translate_san(leaves: Mapping[str, Any], made: Translation) -> None:
     """
     key = "gt.layer_type"
     layer = str(leaves.get(key, "SANLayer"))
-    check_choice(key, layer, tuple(_LAYERS_OF_SAN))
-    ours = _LAYERS_OF_SAN[layer]
+    check_choice(key, layer, tuple(table.LAYERS_OF_SAN))
+    ours = table.LAYERS_OF_SAN[layer]
     made.set("model.type", ours, key if key in leaves else "model.type", layer if key in leaves else "SANTransformer")
     check_width("gt.dim_hidden", leaves)
     residual = leaves.get("gt.residual", True)

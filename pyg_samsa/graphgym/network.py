@@ -15,7 +15,7 @@ from pyg_samsa.datasets.encodings import encoding_widths
 from pyg_samsa.errors import ConfigError, suggest
 from pyg_samsa.functional.autocast import without_autocast
 from pyg_samsa.functional.node_encodings import EIGENVECTORS, SPECTRUM, WITH_SPECTRUM
-from pyg_samsa.graphgym.graphgps_keys import SUPERPIXEL_ENCODERS
+from pyg_samsa.graphgym.graphgps_keys import LAYERS_OF_SAN, REFUSED_ATTENTION, SUPERPIXEL_ENCODERS
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import (
     ALIASES,
@@ -43,6 +43,7 @@ from pyg_samsa.nn.encoding.joined_encoder import EncodingOptions, unread, withou
 from pyg_samsa.nn.encoding.joined_encoder import encoding_options as read_options
 from pyg_samsa.nn.encoding.laplacian_encoder import SPECTRAL_MODELS
 from pyg_samsa.nn.encoding.structural_encoder import COLUMN_MODELS
+from pyg_samsa.nn.models.message_passing import LAYERS
 from pyg_samsa.nn.models.samsa_options import OPERATOR_ARGUMENTS
 from pyg_samsa.nn.readout import POOLS
 from pyg_samsa.task import MASKED
@@ -416,13 +417,49 @@ def parse_layer_type(text: str) -> dict[str, str | None]:
         {'local': 'gatedgcn', 'attention': 'samsa'}
     """
     operators = {name.upper(): name for name in OPERATORS}
-    known = [f"{local}+{operator}" for local in LOCAL_OF_GRAPHGPS for operator in operators]
     local, plus, operator = text.partition("+")
     if not plus or local not in LOCAL_OF_GRAPHGPS or operator.upper() not in operators:
-        hint = suggest(text, known) or "Layers of the network gps, such as GINE+Transformer, need model.type gps."
-        parts = f"{', '.join(LOCAL_OF_GRAPHGPS)} + {', '.join(operators)}"
-        raise ConfigError("gt.layer_type", text, f"one of {parts}, with the network samsa", hint=hint)
+        raise refuse_layer_type(text)
     return {"local": LOCAL_OF_GRAPHGPS[local], "attention": operators[operator.upper()]}
+
+
+def refuse_layer_type(text: str) -> ConfigError:
+    """Return the error about a layer that the network does not have; its hint names the network that has it.
+
+    Args:
+        text: The name of the layer, as GraphGPS has it.
+
+    Example:
+        >>> from torch_geometric.graphgym.config import set_cfg
+        >>> set_cfg(cfg)
+        >>> cfg.model.type = "san"
+        >>> error = refuse_layer_type("SAN2Layer")
+        >>> print(error.key, error.expected, "--", error.hint)
+        gt.layer_type no layer with the network san -- Use model.type san2 without gt.layer_type.
+        >>> set_cfg(cfg)
+    """
+    known: list[str] = []
+    network = cfg.model.type
+    attention = text.partition("+")[2]
+    if network in LAYERS and network != "gps":
+        expected = f"no layer with the network {network}"
+    else:
+        network = network if network == "gps" else "samsa"
+        ours = [f"{local}+{operator.upper()}" for local in LOCAL_OF_GRAPHGPS for operator in OPERATORS]
+        known = list(GPS_LAYERS) if network == "gps" else ours
+        parts = [dict.fromkeys(name.split("+")[place] for name in known) for place in (0, 1)]
+        expected = f"one of {' + '.join(', '.join(names) for names in parts)}, with the network {network}"
+    if attention in REFUSED_ATTENTION:
+        hint = f"{attention}: {REFUSED_ATTENTION[attention]}."
+    elif text in LAYERS_OF_SAN:
+        hint = f"Use model.type {LAYERS_OF_SAN[text]} without gt.layer_type."
+    elif text in GPS_LAYERS:
+        hint = "Layers of the network gps, such as GINE+Transformer, need model.type gps."
+    elif attention.upper() in map(str.upper, OPERATORS) and network != "samsa":
+        hint = f"Layers with {attention} are those of the network samsa: use model.type samsa, or leave out model.type."
+    else:
+        hint = suggest(text, known)
+    return ConfigError("gt.layer_type", text, expected, hint=hint)
 
 
 def asks_for_masked() -> bool:

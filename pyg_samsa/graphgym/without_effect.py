@@ -216,7 +216,10 @@ def _decided(network: str, key: str) -> str | None:
             network in ("samsa", "bag_of_features", "point_net") and head in LAYERS_OF_HEAD,
             f"the network {network} has a head of its own",
         ),
-        "model.graph_pooling": (predicts != "graph", f"predictions are those of {predicts}s"),
+        "model.graph_pooling": (
+            predicts != "graph" or (network, value) == ("samsa", "add"),
+            f"predictions are those of {predicts}s" if predicts != "graph" else "the network samsa reads samsa.pool",
+        ),
         "model.edge_decoding": (predicts != "link", f"predictions are those of {predicts}s"),
     }
     if network in (*_SAN, "graphormer"):

@@ -1,5 +1,6 @@
 import pytest
 import yaml
+from torch_geometric.graphgym import register
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.config import all_keys, cfg, load_config
@@ -134,3 +135,45 @@ def test_folders_and_missing_files_are_told(tmp_path):
         convert("nowhere")
     assert str(caught.value) == "CONFIG: got 'nowhere', expected a YAML file that exists"
     assert caught.value.hint == "`pyg-samsa train --list` prints the packaged configs."
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        ("model.type Exphormer", "model.type"),
+        ("model.type Foo", "model.type"),
+        ("metric_best foo", "metric_best"),
+        ("optim.optimizer sgdd", "optim.optimizer"),
+        ("dataset.name subset2", "dataset.name"),
+        ("gnn.head san_grap", "gnn.head"),
+        ("posenc_RWSE.dim_pe 128", "pe.channels"),
+    ],
+)
+def test_what_a_run_refuses_before_data_is_refused(path, words, key, monkeypatch):
+    # With a loader of other code, data sets are known when they are loaded.
+    monkeypatch.setattr(register, "loader_dict", {"samsa": register.loader_dict["samsa"]})
+    with pytest.raises(ConfigError) as caught:
+        convert(path, words.split())
+    assert caught.value.key == key
+
+
+def test_what_only_this_machine_lacks_is_converted(path, tmp_path):
+    words = ["accelerator", "mps", "out_dir", str(path / "below"), "train.start_from", str(tmp_path / "nothing")]
+    assert yaml.safe_load(convert(path, words))["accelerator"] == "mps"
+
+
+def test_a_network_without_expander_graphs_is_told(path):
+    with pytest.raises(ConfigError, match=r"there are no expander graphs here") as caught:
+        convert(path, ["model.type", "Exphormer"])
+    assert "graphormer" not in caught.value.hint
+
+
+def test_settings_of_theirs_change_a_file_of_this_package():
+    found = convert("csv", ["posenc_RWSE.kernel.times_func", "range(1,9)", "posenc_LapPE.dim_pe", "9"]).splitlines()
+    assert "  dim: 8  # of posenc_RWSE.kernel.times_func range(1,9)" in found
+    assert found[1:3] == ["# Not honoured:", "#   posenc_LapPE.dim_pe 9: pe.kind is rwse, not spectrum"]
+
+
+def test_a_pooling_that_samsa_does_not_have_is_refused():
+    with pytest.raises(ConfigError, match=r"model\.graph_pooling: got 'add', expected attention or mean"):
+        convert("csv", ["model.graph_pooling", "add"])

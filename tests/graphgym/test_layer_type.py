@@ -91,3 +91,51 @@ def test_gates_without_messages_or_encodings_are_refused_before_any_work(opts, m
     with pytest.raises(ConfigError) as caught:
         load_config(config(), ["pe.role", "gate", *opts]) and check_run()
     assert message in str(caught.value)
+
+
+def load_and_check(words):
+    load_config("csv", words.split())
+    check_run()
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        (
+            "model.type gps gt.layer_type GINE+SAMSA",
+            "PNA + Transformer, Performer, BiasedTransformer, with the network gps",
+            "Layers with SAMSA are those of the network samsa: use model.type samsa, or leave out model.type.",
+        ),
+        ("model.type gps gt.layer_type GINE+Transformr", "with the network gps", "Did you mean 'GINE+Transformer'?"),
+        ("model.type gps gt.layer_type GINE+Exphormer", "with the network gps", "Exphormer: there are no expander"),
+        ("gt.layer_type GINE+Exphormer", "with the network samsa", "Exphormer: there are no expander"),
+        ("gt.layer_type GINE+SAMSAA", "with the network samsa", "Did you mean 'GINE+SAMSA'?"),
+        ("gt.layer_type SANLayer", "with the network samsa", "Use model.type san without gt.layer_type."),
+        ("model.type san gt.layer_type SAN2Layer", "no layer with the network san", "Use model.type san2 without"),
+        ("model.type gcn gt.layer_type GINE+Transformer", "no layer with the network gcn", "need model.type gps."),
+        ("model.type gcn gt.layer_type GINE+SAMSA", "no layer with the network gcn", "use model.type samsa"),
+    ],
+)
+def test_the_error_names_the_network_and_the_cure(words, message, hint):
+    with pytest.raises(ConfigError) as caught:
+        load_and_check(words)
+    assert caught.value.key == "gt.layer_type"
+    assert message in str(caught.value)
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize("network", ["GPSModel", "samsa"])
+def test_a_file_of_this_package_keeps_its_sizes(network):
+    words = f"model.type {network} gt.layer_type GINE+SAMSA gt.layers 1 gt.dim_hidden 16"
+    load_config("csv", words.split())
+    check_run()
+    options = model_options()
+    found = {name: options[name] for name in ("num_layers", "channels", "heads", "dropout", "local", "attention")}
+    assert found == {
+        "num_layers": 1,
+        "channels": 16,
+        "heads": 4,
+        "dropout": 0.1,
+        "local": "gine",
+        "attention": "samsa",
+    }

@@ -160,6 +160,7 @@ def test_exactly_the_settings_that_change_nothing_are_without_effect(form, confi
         ({"model.type": "gps", "gt.layers": 4, "gnn.layers_mp": 4}, "gnn.layers_mp", None),
         ({"model.type": "gps", "gt.dropout": 0.5}, "gnn.dropout", "gt.dropout is 0.5"),
         ({"dataset.task": "node"}, "model.graph_pooling", "predictions are those of nodes"),
+        ({"model.graph_pooling": "add"}, "model.graph_pooling", "the network samsa reads samsa.pool"),
         ({"dataset.task": "graph"}, "model.edge_decoding", "predictions are those of graphs"),
         ({"predictor.members": "network"}, "boosting.trees", "predictor.members is network"),
         ({"predictor.members": "gp"}, "predictor.tree_inputs", "predictor.members is gp"),

@@ -60,7 +60,8 @@ _OWN_CONV = {"gcnii": InitialResidual, "mlp": NodeWise}
 ATTENTION = ("multihead", "performer", "biased")
 POOLS = ("mean", "add", "max", "attention", "graph_token")
 ACTIVATIONS = ("relu", "gelu", "elu", "selu", "silu")
-_MOST = {"channels": 2**16, "num_layers": 1000, "heads": 1024, "head_layers": 100}
+MOST = {"channels": 2**16, "num_layers": 1000, "heads": 1024, "head_layers": 100}
+"""Argument of `GNN` -> its largest value."""
 
 
 class _Encoded(NamedTuple):
@@ -214,7 +215,7 @@ class GNN(Module):
             "out_channels": out_channels,
         }
         for key, count in counts.items():
-            check_integer(key, count, high=_MOST.get(key))
+            check_integer(key, count, high=MOST.get(key))
         check_memory("channels", channels, num_layers * channels**2)
         check_integer("graph_channels", graph_channels, low=0)
         check_probability("dropout", dropout)
