@@ -91,6 +91,20 @@ class TrainingMolecules:
             digest.update(b"" if values is None else np.ascontiguousarray(values).tobytes())
         return digest.hexdigest()
 
+    @property
+    def measured_columns(self) -> dict[str, bool]:
+        """Name of what was measured, as in `Neighbor.measured` -> whether it is numbers alone, without bounds.
+
+        Example:
+            >>> TrainingMolecules(Task("binary", ["toxic"]), ["C"], np.array([[1.0]])).measured_columns
+            {'toxic': True}
+        """
+        if self.task.kind == "multiclass":
+            return {"class": False}
+        names = self.task.names
+        bounded = np.zeros(len(names)) if self.bound is None else (np.asarray(self.bound) != 0).any(0)
+        return {name: not found for name, found in zip(names, bounded, strict=True)}
+
     @cached_property
     def _standardizer(self) -> Standardizer:
         return Standardizer(self.standardize)
@@ -149,7 +163,7 @@ class TrainingMolecules:
             return {"class": names[int(number)]} if number >= 0 else {}
         bounds = np.zeros(len(names)) if self.bound is None else self.bound[place]
         return {
-            name: _BOUNDS[int(bound)] + write_number(float(value), digits=4)
+            name: _BOUNDS[int(bound)] + write_number(float(value))
             for name, value, bound in zip(names, self.target[place], bounds, strict=True)
             if np.isfinite(value)
         }

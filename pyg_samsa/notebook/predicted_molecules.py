@@ -37,8 +37,8 @@ class PredictedMolecules:
 
     Attributes:
         table: The predictions of all molecules, a row for each, with the names as index. Columns are those of
-            `Predictor.predict_frame`, and ``nearest_smiles``, ``nearest_similarity`` and ``nearest_measured`` if the
-            training molecules are known.
+            `Predictor.predict_frame`, and ``nearest_smiles``, ``nearest_similarity`` and ``nearest_<target>_measured``
+            (``nearest_class_measured`` for classes) if the training molecules are known.
         molecules: The molecules that a notebook shows.
         notes: What the reader should know, such as that molecules are left out.
         kind: Kind of the task, see `Task`.
@@ -156,7 +156,7 @@ def show_molecules(
             piece = replace(piece, remarks=[f"Not drawn: {refused[row]}."])
         similar = [(one.picture(theme), one.text) for one in map(_similar, nearest[row])]
         pieces.append(replace(piece, values=_values(predictor, result, row, order), similar=similar))
-    table = _table(predictor, texts, titles, result, nearest if searched else None)
+    table = _table(predictor, texts, titles, result, nearest, training if searched else None)
     return PredictedMolecules(table, pieces, notes, predictor.task.kind, confidence, theme)
 
 
@@ -254,20 +254,24 @@ def _table(
     texts: Sequence[Any],
     titles: Sequence[str],
     result: Predictions,
-    nearest: Sequence[Sequence[Neighbor]] | None,
+    nearest: Sequence[Sequence[Neighbor]],
+    training: TrainingMolecules | None,
 ) -> pd.DataFrame:
     """Return all predictions, with the nearest training molecule of each row."""
     import pandas as pd
 
     table = predictor.to_frame(texts, result)
     table.index = pd.Index(titles, name="name")
-    if nearest is not None:
+    if training is not None:
         first = [found[0] if found else Neighbor("", float("nan"), {}) for found in nearest]
         added: dict[str, list[Any]] = {
             "nearest_smiles": [one.smiles for one in first],
             "nearest_similarity": [one.similarity for one in first],
-            "nearest_measured": [", ".join(f"{name} {value}" for name, value in one.measured.items()) for one in first],
         }
+        for name, is_number in training.measured_columns.items():
+            texts_of = [one.measured.get(name, "") for one in first]
+            column = [float(text or "nan") for text in texts_of] if is_number else texts_of
+            added[f"nearest_{name}_measured"] = column
         for name, column in added.items():
             table.insert(len(table.columns) - 1, name, column, allow_duplicates=True)
     return table

@@ -40,12 +40,16 @@ class Search(Protocol):
     def standardize(self) -> Sequence[str]:
         """Steps by which a molecule is standardised before it is searched."""
 
+    @property
+    def measured_columns(self) -> Mapping[str, bool]:
+        """Name in `Found.measured` -> whether all that was measured is numbers."""
+
     def nearest(self, smiles: str, count: int, *, standardized: bool = False) -> Sequence[Found]:
         """Return the most similar molecules, best first; none for a molecule that cannot be read."""
 
 
 def nearest_columns(search: Search, smiles: Sequence[str], *, standardized: bool = False) -> list[AddedColumn]:
-    """Return the similarity of the nearest training molecule, its SMILES, and what was measured for it.
+    """Return the similarity of the nearest training molecule, its SMILES, and a column for all that was measured.
 
     Args:
         search: The training molecules.
@@ -55,9 +59,10 @@ def nearest_columns(search: Search, smiles: Sequence[str], *, standardized: bool
     Example:
         >>> from types import SimpleNamespace
         >>> found = SimpleNamespace(smiles="CCO", similarity=0.5, measured={"logS": "0.1"})
-        >>> search = SimpleNamespace(nearest=lambda smiles, count, standardized: [found])
+        >>> nearest = lambda smiles, count, standardized: [found]
+        >>> search = SimpleNamespace(measured_columns={"logS": True}, nearest=nearest)
         >>> [column.texts for column in nearest_columns(search, ["CCCO", ""])]
-        [['0.50', ''], ['CCO', ''], ['logS 0.1', '']]
+        [['0.50', ''], ['CCO', ''], ['0.1', '']]
 
     Cost: one search, see `pyg_samsa.chem.similarity.SimilarMolecules`, for each different text.
     """
@@ -66,12 +71,21 @@ def nearest_columns(search: Search, smiles: Sequence[str], *, standardized: bool
     known = np.array([bool(one) for one in found], dtype=bool)
     similarity = np.array([one[0].similarity if one else np.nan for one in found], dtype=float)
     texts = [f"{value:.2f}" if there else "" for value, there in zip(similarity, known, strict=True)]
-    measured = ["; ".join(f"{name} {value}" for name, value in one[0].measured.items()) if one else "" for one in found]
     return [
         AddedColumn(texts, similarity, known),
         AddedColumn([one[0].smiles if one else "" for one in found]),
-        AddedColumn(measured),
+        *(
+            _measured([one[0].measured.get(name, "") if one else "" for one in found], is_number)
+            for name, is_number in search.measured_columns.items()
+        ),
     ]
+
+
+def _measured(texts: list[str], is_number: bool) -> AddedColumn:
+    if not is_number:
+        return AddedColumn(texts)
+    values = np.array([float(text) if text else np.nan for text in texts], dtype=float)
+    return AddedColumn(texts, values, np.array([bool(text) for text in texts], dtype=bool))
 
 
 def count_far(similarity: AddedColumn) -> int:

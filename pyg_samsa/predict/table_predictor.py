@@ -143,14 +143,29 @@ class PredictedChunk(NamedTuple):
     far: int = 0
 
 
-NEAREST = (
-    AddedName("nearest_similarity", True, "similarity"),
-    AddedName("nearest_smiles", False, "nearest"),
-    AddedName("nearest_measured", False, "measured"),
-)
-"""Columns about the nearest training molecule, in the order of `pyg_samsa.predict.nearest.nearest_columns`."""
 ChunkPredictor = Callable[[Iterable[ChunkInputs]], Iterator[Predictions]]
 """Predicts chunks as they come, in order."""
+
+
+def nearest_names(search: Search) -> list[AddedName]:
+    """Return the columns that `pyg_samsa.predict.nearest.nearest_columns` fills.
+
+    Args:
+        search: The training molecules.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> [added.name for added in nearest_names(SimpleNamespace(measured_columns={"logS": True}))]
+        ['nearest_similarity', 'nearest_smiles', 'nearest_logS_measured']
+    """
+    return [
+        AddedName("nearest_similarity", True, "similarity"),
+        AddedName("nearest_smiles", False, "nearest"),
+        *(
+            AddedName(f"nearest_{name}_measured", is_number, "measured", name)
+            for name, is_number in search.measured_columns.items()
+        ),
+    ]
 
 
 def predict_chunks(
@@ -201,8 +216,8 @@ class TablePredictor:
     With ``interval`` also ``<target>_low`` and ``<target>_high`` for regressions, ``<label>_set`` for labels, and
     ``set`` for classes, see `pyg_samsa.predict.interface.set_texts`. A predictor that standardises molecules also adds
     ``standardized``, the molecule that was predicted in place of the given one; it is empty where that is the same.
-    With ``nearest`` the columns ``nearest_similarity``, ``nearest_smiles`` and ``nearest_measured`` describe the most
-    similar training molecule.
+    With ``nearest`` the columns ``nearest_similarity``, ``nearest_smiles`` and ``nearest_<target>_measured``
+    (``nearest_class_measured`` for classes) describe the most similar training molecule.
 
     Args:
         predictor: The predictor.
@@ -301,7 +316,7 @@ class TablePredictor:
             added += [AddedName(f"{name}_{end}", end != "set", end, name) for name in targets for end in ends]
             added += [AddedName("set", False, "set")] * (kind == "multiclass")
         added += [AddedName("standardized", False, "standardized")] * bool(self.predictor.standardize)
-        added += NEAREST if self.nearest is not None else []
+        added += nearest_names(self.nearest) if self.nearest is not None else []
         return [*added, AddedName("error", False, "error")]
 
     def _writer(self) -> TableWriter:

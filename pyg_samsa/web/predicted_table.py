@@ -17,7 +17,7 @@ from pyg_samsa.io.name_columns import find_names
 from pyg_samsa.io.tables.sdf_format import SdfChunk
 from pyg_samsa.io.tables.table import AddedColumn, Chunk, TableReader
 from pyg_samsa.predict.nearest import nearest_columns
-from pyg_samsa.predict.table_predictor import NEAREST, StreamOptions, TablePredictor
+from pyg_samsa.predict.table_predictor import StreamOptions, TablePredictor, nearest_names
 from pyg_samsa.web.limits import Limits
 from pyg_samsa.web.result_table import ResultColumn, ResultRow
 from pyg_samsa.web.served_models import ServedModel
@@ -245,12 +245,10 @@ class PredictedTable:
         columns, numbers = list[ResultColumn](), count()
         for model, table in zip(self.models, self.tables, strict=True):
             prefix = f"{model.name}: " if len(self.models) > 1 else ""
-            for added in table.added()[:-1]:
+            searched = model.training if self._searches(model) else None
+            for added in [*table.added()[:-1], *(nearest_names(searched) if searched is not None else [])]:
                 given = (f"{prefix}{added.name}", added.is_number, added.role, model.name, added.target)
                 columns.append(ResultColumn(f"c{next(numbers)}", *given))
-            for name in NEAREST if self._searches(model) else ():
-                title = f"{prefix}{name.name}"
-                columns.append(ResultColumn(f"c{next(numbers)}", title, name.is_number, name.role, model.name))
         return columns
 
     def chunks(self) -> Iterator[list[ResultRow]]:

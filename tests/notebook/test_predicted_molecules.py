@@ -57,7 +57,9 @@ def test_a_table_and_a_picture_with_values_intervals_and_the_nearest_molecule(tr
     ethanol, broken = shown.table.to_dict("records")
     assert (ethanol["atoms"], ethanol["atoms_low"], ethanol["atoms_high"], ethanol["tens"]) == (3.0, 2.5, 3.5, 30.0)
     assert (ethanol["nearest_smiles"], ethanol["nearest_similarity"]) == ("CCO", 1.0)
-    assert ethanol["nearest_measured"] == "atoms 3.25"
+    assert ethanol["nearest_atoms_measured"] == 3.25
+    assert np.isnan(ethanol["nearest_tens_measured"])
+    assert np.isnan(broken["nearest_atoms_measured"])
     assert np.isnan(broken["atoms"])
     assert np.isnan(broken["nearest_similarity"])
     assert broken["error"] == "RDKit cannot read this SMILES (the bracket ( is not closed)"

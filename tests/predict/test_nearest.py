@@ -5,6 +5,7 @@ import io
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from rdkit import Chem, DataStructs
 from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
@@ -17,13 +18,13 @@ from pyg_samsa.predict.interface import Predictor
 from pyg_samsa.predict.nearest import FAR, count_far, nearest_columns
 from pyg_samsa.predict.shards import Shard, predict_shard, sum_results
 from pyg_samsa.predict.stream import predict_to_file, predict_to_stream
-from pyg_samsa.predict.table_predictor import StreamOptions, TablePredictor
+from pyg_samsa.predict.table_predictor import StreamOptions, TablePredictor, nearest_names
 from pyg_samsa.task import Task
 
 TASK = Task("regression", ["atoms"])
 TRAINED = ["CCO", "c1ccccc1O", "CC(=O)Oc1ccccc1"]
 GIVEN = ["CCO", "c1ccccc1N", "bad", "ClC(Cl)(Cl)Cl", "", "CC(=O)Oc1ccccc1C(=O)O"]
-ADDED = ["nearest_similarity", "nearest_smiles", "nearest_measured"]
+ADDED = ["nearest_similarity", "nearest_smiles", "nearest_atoms_measured"]
 
 
 class Atoms(Predictor):
@@ -73,7 +74,7 @@ def check(rows):
             assert row["error"]
             continue
         similarity, place = expected(smiles)
-        measured = ["atoms 3", "", "atoms 10"][place]
+        measured = ["3", "", "10"][place]
         assert [row[name] for name in ADDED] == [f"{similarity:.2f}", TRAINED[place], measured]
         far += similarity < FAR
     return far
@@ -135,6 +136,36 @@ def test_files_of_a_folder_remember_their_far_molecules(tmp_path):
 def test_a_table_without_molecules():
     assert [column.texts for column in nearest_columns(training(), [])] == [[], [], []]
     assert [column.texts for column in nearest_columns(training(), ["", "C("])] == [["", ""]] * 3
+
+
+@pytest.mark.parametrize("format", ["csv", "parquet"])
+def test_each_target_has_a_column_of_numbers(format, tmp_path):
+    task = Task("regression", ["atoms", "b"])
+    search = TrainingMolecules(task, TRAINED, np.array([[-4.21, 0.0], [np.nan, 2.5], [1234.5, np.nan]]))
+    with open_molecule_table(io.BytesIO(b"smiles\nCCO\nbad\nc1ccccc1O\nCC(=O)Oc1ccccc1\n")) as (reader, _):
+        made = TablePredictor(Atoms(), reader, StreamOptions(output_format=format), search)
+        assert made.header()[2:] == [*ADDED, "nearest_b_measured", "error"]
+        assert [(added.is_number, added.role, added.target) for added in made.added()[-3:-1]] == [
+            (True, "measured", "atoms"),
+            (True, "measured", "b"),
+        ]
+        predict_to_file(made, tmp_path / "out")
+    found = pd.read_csv(tmp_path / "out") if format == "csv" else pd.read_parquet(tmp_path / "out")
+    expected = np.array([[-4.21, 0.0], [np.nan, np.nan], [np.nan, 2.5], [1234.5, np.nan]])
+    np.testing.assert_array_equal(found[["nearest_atoms_measured", "nearest_b_measured"]].to_numpy(float), expected)
+
+
+def test_bounds_and_classes_are_texts():
+    bound = np.array([[1, 0], [0, 0]], np.int8)
+    task = Task("regression", ["IC50", "b"])
+    search = TrainingMolecules(task, ["CCO", "CCCCC"], np.array([[10.0, 1.0], [2.0, np.nan]]), bound)
+    assert search.measured_columns == {"IC50": False, "b": True}
+    _, _, first, second = nearest_columns(search, ["CCO", "", "CCCCC"])
+    assert (first.texts, first.values) == (["> 10", "", "2"], None)
+    assert (second.texts, second.known.tolist()) == (["1", "", ""], [True, False, False])
+    classes = TrainingMolecules(Task("multiclass", ["low", "high"]), ["C"], np.array([1.0]))
+    assert [added.name for added in nearest_names(classes)][2:] == ["nearest_class_measured"]
+    assert nearest_columns(classes, ["C", ""])[2].texts == ["high", ""]
 
 
 def test_far_is_below_the_limit():

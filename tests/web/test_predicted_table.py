@@ -19,15 +19,15 @@ def rows_of(models, content, limits, asked=Asked(), format="csv"):  # noqa: B008
 
 def test_one_model_has_the_columns_of_predict(counter, limits):
     table, rows = rows_of([counter()], CSV, limits)
-    titles = ["atoms_pred", "atoms_low", "atoms_high", "nearest_similarity", "nearest_smiles", "nearest_measured"]
+    titles = ["atoms_pred", "atoms_low", "atoms_high", "nearest_similarity", "nearest_smiles", "nearest_atoms_measured"]
     assert [column.title for column in table.columns] == titles
     assert [(row.row, row.name, row.smiles) for row in rows] == [
         (1, "a1", "CCO"),
         (2, "a2", "C("),
         (3, "a3", "c1ccccc1"),
     ]
-    assert rows[0].cells == ["3", "2.5", "3.5", "1.00", "CCO", "atoms 3.25"]
-    assert rows[0].numbers == [3.0, 2.5, 3.5, 1.0, None, None]
+    assert rows[0].cells == ["3", "2.5", "3.5", "1.00", "CCO", "3.25"]
+    assert rows[0].numbers == [3.0, 2.5, 3.5, 1.0, None, 3.25]
     assert rows[1].error == "RDKit cannot read this SMILES (the bracket ( is not closed)"
     assert not any(rows[1].cells)
     assert rows[2].fields == ["a3", "c1ccccc1", "z"]
@@ -120,7 +120,7 @@ def test_standardised_molecules(counter, limits, open_client):
     model.predictor.standardize = model.training.standardize = ("fragment",)
     _, (row, other) = rows_of([model], b"smiles\nCCO.[Na+].[Cl-]\nCCO\n", limits)
     assert row.smiles == "CCO.[Na+].[Cl-]"
-    assert row.cells == ["3", "2.5", "3.5", "CCO", "1.00", "CCO", "atoms 3.25"]
+    assert row.cells == ["3", "2.5", "3.5", "CCO", "1.00", "CCO", "3.25"]
     assert other.cells[3] == ""
     client = open_client([model])
     asked = {"smiles": ["CCO.[Na+].[Cl-]", "CCO"], "neighbors": 1}
