@@ -59,14 +59,21 @@ class ConfigError(SAMSAError, ValueError):
         allowed: What would have been right: a sentence, or the allowed values (the nearest one to ``value`` is then
             suggested).
 
+        hint: What can be done about it.
+        told: A sentence about what is wrong, in place of what was given and what would have been right.
+
     Example:
         >>> str(ConfigError("sampling", "hrd", ["hard", "soft"]))
         "sampling: got 'hrd', expected one of 'hard', 'soft'"
         >>> ConfigError("sampling", "hrd", ["hard", "soft"]).hint
         "Did you mean 'hard'?"
+        >>> str(ConfigError("--uncertainty", True, "False", told="an embedding has no standard deviation"))
+        '--uncertainty: an embedding has no standard deviation'
     """
 
-    def __init__(self, key: str, value: object, allowed: str | Iterable[object], *, hint: str = "") -> None:
+    def __init__(
+        self, key: str, value: object, allowed: str | Iterable[object], *, hint: str = "", told: str = ""
+    ) -> None:
         if isinstance(allowed, str):
             expected = allowed
         else:
@@ -75,8 +82,8 @@ class ConfigError(SAMSAError, ValueError):
             hint = hint or suggest(str(value), [str(choice) for choice in choices])
         # An argument of the command line that is missing has no value, as in Python.
         got = "nothing" if value is None and (key.startswith("--") or key.isupper()) else repr(value)
-        super().__init__(f"{key}: got {got}, expected {expected}", hint=hint)
-        self.key, self.value, self.expected = key, value, expected
+        super().__init__(f"{key}: {told or f'got {got}, expected {expected}'}", hint=hint)
+        self.key, self.value, self.expected, self.told = key, value, expected, told
 
     def renamed(self, key: str) -> ConfigError:
         """Return the same error about another name, such as that of the setting that feeds an argument.
@@ -85,7 +92,7 @@ class ConfigError(SAMSAError, ValueError):
             >>> str(ConfigError("tau", 0, "a number above 0").renamed("samsa.tau"))
             'samsa.tau: got 0, expected a number above 0'
         """
-        return ConfigError(key, self.value, self.expected, hint=self.hint)
+        return ConfigError(key, self.value, self.expected, hint=self.hint, told=self.told)
 
 
 class ShapeError(SAMSAError, ValueError):

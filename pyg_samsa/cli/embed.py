@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
         done = _write_array(table, output) if is_array else predict_to_file(table, output)
     if args.verbosity >= 0:
         told = f", {done.errors:,} of them without an embedding" if done.errors else ""
-        told = f"{done.rows:,} rows{told}, {embedder.width} numbers each: {output}"
+        told = f"{done.rows:,} row{'s' * (done.rows != 1)}{told}, {embedder.width} numbers each: {output}"
         print(told + closing_changes(done.changes, str(list_beside(output))), file=sys.stderr)
     return 0
 

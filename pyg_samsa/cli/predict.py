@@ -249,10 +249,14 @@ def closing_far(molecules: int, far: int | None, model: str) -> str:
         '\n2 of 10 molecules are far from the training (nearest_similarity below 0.3): trust their predictions less'
         >>> closing_far(10, 0, "peptides"), closing_far(10, None, "peptides")
         ('\n0 of 10 molecules are far from the training (nearest_similarity below 0.3)', '')
+        >>> closing_far(0, 0, "peptides"), closing_far(0, None, "results/esol/0")
+        ('', '')
     """
     from pyg_samsa.experiments.training_molecules import run_of
     from pyg_samsa.predict.nearest import FAR
 
+    if not molecules:
+        return ""
     if far is None:
         return "" if run_of(model) is None else "\nWith --nearest, each row gets its most similar training molecule."
     told = f"\n{far:,} of {molecules:,} molecule{'s' * (molecules != 1)} {'is' if far == 1 else 'are'} far from "

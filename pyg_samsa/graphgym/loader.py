@@ -102,7 +102,9 @@ def load_for_runner(
     format, name, folder = cfg.dataset.format, cfg.dataset.name, str(Path(cfg.dataset.dir).expanduser())
     describe(None)
     if catalog.knows(format, name):
-        options = _given_options() | ({"notify": notify} if "notify" in catalog.option_names(format, name) else {})
+        takes = catalog.option_names(format, name)
+        told = {"notify": notify, "cross_validated": bool(cfg.get("predictor", {}).get("folds"))}
+        options = _given_options() | {key: value for key, value in told.items() if key in takes}
         dataset = catalog.load(format, name, folder, progress=progress, **options)
     else:
         dataset = _without_split_attributes(_from_others(format, name, folder))

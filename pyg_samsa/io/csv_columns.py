@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 
 from pyg_samsa.errors import ConfigError, suggest
 
@@ -143,7 +144,9 @@ def is_named(title: str) -> bool:
     return not _UNNAMED.fullmatch(title.strip())
 
 
-def find_columns(header: Sequence[str], wanted: Sequence[str], *, key: str, taken: Sequence[int] = ()) -> list[int]:
+def find_columns(
+    header: Sequence[str], wanted: Sequence[str], *, key: str, taken: Mapping[int, str] = MappingProxyType({})
+) -> list[int]:
     """Return the positions of several columns.
 
     Args:
@@ -151,16 +154,17 @@ def find_columns(header: Sequence[str], wanted: Sequence[str], *, key: str, take
         wanted: Names or numbers of columns; ``all`` for all columns with a name; patterns such as ``NR-*``, ``pIC50_?``
             or ``!id``, which leaves out what the words before it found; as the first word, of all columns.
         key: Name of the setting, for the errors.
-        taken: Positions of columns that have another use; ``all`` and patterns do not find them.
+        taken: Positions of columns that have another use -> what they are, for the error; ``all`` and patterns do not
+            find them.
 
     Raises:
         ConfigError: There is no such column, or one is asked for twice, or has another use.
 
     Example:
         >>> header = ["id", "smiles", "NR-AR", "NR-ER", "SR-p53", ""]
-        >>> find_columns(header, ["NR-*"], key="--target-columns", taken=[1])
+        >>> find_columns(header, ["NR-*"], key="--target-columns", taken={1: "the column of SMILES"})
         [2, 3]
-        >>> find_columns(header, ["!id"], key="--target-columns", taken=[1])
+        >>> find_columns(header, ["!id"], key="--target-columns", taken={1: "the column of SMILES"})
         [2, 3, 4]
     """
     names = [title.strip() for title in header]
@@ -182,9 +186,11 @@ def find_columns(header: Sequence[str], wanted: Sequence[str], *, key: str, take
             hint = f"Separate names by spaces: {key} {shlex.join(parts)}" if several else suggest(word, names)
             raise ConfigError(key, word, f"the name of a column, or a pattern that fits one: {shown}", hint=hint)
         found = [place for place in found if place not in matching] + ([] if negated else matching)
-    if len(set(found)) < len(found) or set(found) & set(taken):
-        expected = "different columns, which hold neither the SMILES nor the split, and have no other use"
-        raise ConfigError(key, list(wanted), expected)
+    twice = next((place for place in found if found.count(place) > 1 or place in taken), None)
+    if twice is not None:
+        use = f"is {taken[twice]}" if twice in taken else "is named twice"
+        told = f"the column {names[twice] or twice + 1!r} {use}"
+        raise ConfigError(key, list(wanted), "other columns", hint="Name each column for one use.", told=told)
     if not found:
         raise ConfigError(key, list(wanted), "at least one column")
     return found

@@ -360,10 +360,10 @@ def refuse_spread(what: str) -> NoReturn:
     Example:
         >>> refuse_spread("a single tree")
         Traceback (most recent call last):
-        pyg_samsa.errors.ConfigError: uncertainty: got True, expected False for a single tree
+        pyg_samsa.errors.ConfigError: uncertainty: a single tree has no standard deviation
     """
     hint = "Ask for an interval (--interval 0.9), or train an ensemble of networks (train --csv ... --ensemble 5)."
-    raise ConfigError("uncertainty", True, f"False for {what}", hint=hint)
+    raise ConfigError("uncertainty", True, "False", hint=hint, told=f"{what} has no standard deviation")
 
 
 def set_texts(task: Task, result: Predictions) -> dict[str, list[str]]:

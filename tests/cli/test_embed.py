@@ -34,6 +34,13 @@ def test_a_table_without_rows_gives_an_empty_array(table):
     assert np.load("out.npy").shape == (0, 64)
 
 
+@pytest.mark.parametrize(("rows", "told"), [("", "0 rows, 64 numbers"), ("C\n", "1 row, 64 numbers")])
+def test_the_closing_line_counts_rows(table, capsys, rows, told):
+    (table / "in.csv").write_text("smiles\n" + rows)
+    assert main(["embed", "peptides", "in.csv", "out.npy"]) == 0
+    assert f"{told} each: out.npy" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

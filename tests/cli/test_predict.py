@@ -315,7 +315,7 @@ def test_the_state_is_plain_json(tmp_path, interrupted):
     ("words", "code", "message"),
     [
         (["--device", "gpu"], 2, "--device: got 'gpu', expected cpu, cuda, cuda:1"),
-        (["--uncertainty"], 2, "--uncertainty: got True, expected False for a single network"),
+        (["--uncertainty"], 2, "--uncertainty: a single network without random codes has no"),
         (["--uncertainty", "--draws", "1"], 2, "--draws: got 1, expected an integer of at least 2"),
         (["--threads", "9999"], 2, "--threads: got 9999, expected an integer from 0 to"),
         (["--workers", "9999"], 2, "--workers: got 9999, expected an integer from 1 to"),
@@ -465,6 +465,16 @@ def test_nearest_adds_columns_and_a_line_about_far_molecules(run, tmp_path, caps
     )
     assert main([*words, "-q", "--nearest"]) == 0
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("words", [[], ["--nearest"]])
+def test_a_table_without_a_prediction_has_no_line_about_the_training(run, tmp_path, capsys, words):
+    for rows in ("", "C(\n"):
+        (tmp_path / "in.csv").write_text(f"smiles\n{rows}")
+        assert main(["predict", str(run), str(tmp_path / "in.csv"), str(tmp_path / "out.csv"), *words]) == 0
+        told = capsys.readouterr().err
+        assert "nearest" not in told
+        assert f"{rows.count('C')} row" in told
 
 
 def test_nearest_of_a_folder(run, tmp_path, capsys):

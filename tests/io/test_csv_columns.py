@@ -6,15 +6,15 @@ from pyg_samsa.io.csv_columns import SMILES_NAMES, find_column, find_columns, fi
 
 def test_a_pattern_may_be_the_name_of_a_column():
     header = ["smiles", "IC50 [nM]", "Ki [nM]"]
-    assert find_columns(header, ["all", "!IC50 [nM]"], key="k", taken=[0]) == [2]
-    assert find_columns(["smiles", "y", "...1"], ["all"], key="k", taken=[0]) == [1]
+    assert find_columns(header, ["all", "!IC50 [nM]"], key="k", taken={0: "the column of SMILES"}) == [2]
+    assert find_columns(["smiles", "y", "...1"], ["all"], key="k", taken={0: "the column of SMILES"}) == [1]
 
 
 def test_patterns_find_columns():
     header = ["", "id", "smiles", "NR-AR", "NR-ER", "SR-p53", "all*", "Unnamed: 0.1"]
 
     def find(*words):
-        return find_columns(header, words, key="--target-columns", taken=[2])
+        return find_columns(header, words, key="--target-columns", taken={2: "the column of SMILES"})
 
     assert find("all") == [1, 3, 4, 5, 6]
     assert find("all", "!id", "!all?") == [3, 4, 5]
@@ -81,7 +81,7 @@ def test_columns_without_a_name_of_their_own_are_asked_for_by_number(header, num
 def test_names_with_commas_and_in_another_case():
     for word, hint in (("y,id", "Separate names by spaces: --target-columns y id"), ("Y", "Did you mean 'y'?")):
         with pytest.raises(ConfigError) as caught:
-            find_columns(["smiles", "y", "id"], [word], key="--target-columns", taken=[0])
+            find_columns(["smiles", "y", "id"], [word], key="--target-columns", taken={0: "the column of SMILES"})
         assert caught.value.hint == hint
 
 
@@ -90,3 +90,19 @@ def test_molecules_alone_do_for_models_without_columns():
     with pytest.raises(ConfigError, match=r"got 'a SMILES alone', .* the columns 'T', 'pH'") as caught:
         refuse_molecules_alone(["T", "pH"], key="IN")
     assert "'smiles', 'T', 'pH'" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["smiles"], "k: the column 'smiles' is the column of SMILES"),
+        (["y", "1"], "k: the column 'smiles' is the column of SMILES"),
+        (["y", "y"], "k: the column 'y' is named twice"),
+        (["y", "2"], "k: the column 'y' is named twice"),
+        (["3", "3"], "k: the column 3 is named twice"),
+    ],
+)
+def test_a_column_with_another_use_is_named(words, told):
+    with pytest.raises(ConfigError) as caught:
+        find_columns(["smiles", "y", ""], words, key="k", taken={0: "the column of SMILES"})
+    assert (str(caught.value), caught.value.hint) == (told, "Name each column for one use.")

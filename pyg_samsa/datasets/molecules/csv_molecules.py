@@ -54,7 +54,7 @@ from pyg_samsa.options import Option, check_integer
 from pyg_samsa.task import MASKED, SPLITS, Task
 
 _LOGGER = logging.getLogger(__name__)
-_VERSION = 9
+_VERSION = 10
 _FEW_ROWS = 10
 _WORTH_WORKERS = 2000
 
@@ -85,8 +85,12 @@ class _Options:
         check_integer("max_atoms", self.max_atoms)
         check_unlabelled(self.task, self.target_columns)
         if (self.split == "column") != bool(self.split_column):
-            expected = "the name of a column, together with the split 'column' and only with it"
-            raise ConfigError("--split-column", self.split_column or None, expected)
+            told = "--split column needs the name of the column that holds train, val and test"
+            hint = "Name it: --split-column NAME."
+            if self.split_column:
+                told = f"the column {self.split_column!r} is not read with --split {self.split}"
+                hint = "Leave out --split-column, or write --split column."
+            raise ConfigError("--split-column", self.split_column or None, "a column", hint=hint, told=told)
 
 
 def check_unlabelled(task: str, target_columns: Sequence[str]) -> None:
@@ -149,6 +153,7 @@ class CSVMolecules(SplitDataset):
             splits and ``smiles`` are those of the standardised molecules; the changed ones are listed in the file
             :attr:`standardized`.
         workers: Processes that convert molecules; None is one for each core.
+        cross_validated: Say nothing about small splits, because folds validate and test on all rows.
         notify: Log what the user should know before a training: rows that were left out, what the standardisation
             changed, and :attr:`notes`.
         progress: Show a progress bar.
@@ -219,6 +224,7 @@ class CSVMolecules(SplitDataset):
             Sequence[str], Option(f"Steps by which molecules are standardised: {', '.join(STEPS)}.")
         ] = (),
         workers: int | None = None,
+        cross_validated: bool = False,
         notify: bool = True,
         progress: bool = True,
         transform: Callable[[Data], Data] | None = None,
@@ -240,6 +246,8 @@ class CSVMolecules(SplitDataset):
         features = replace(MOLECULES, extra_columns=found, graph_channels=len(found), standardize=steps)
         super().__init__(prepared, Task(facts["task"], facts["target_names"]), features, transform=transform, root=root)
         self.changes = ChangeCounts.from_dict(facts["changes"]) if steps else None
+        small = [] if cross_validated else _small_splits(self.split_idx, split_kind)
+        self.notes = (*facts["notes"], *small)
         self._tell(path.name, facts, prepared_file, notify)
 
     def _tell(self, name: str, facts: Mapping[str, Any], prepared_file: Path, notify: bool) -> None:
@@ -247,7 +255,6 @@ class CSVMolecules(SplitDataset):
         self.left_out = _left_out_file(prepared_file) if facts["left_out"] else None
         listed = changes_file(prepared_file)
         self.standardized = listed if listed.is_file() and self.changes is not None else None
-        self.notes = tuple(facts["notes"])
         if not notify:
             return
         if facts["left_out"]:
@@ -356,7 +363,7 @@ def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | 
         "left_out": describe_left_out(left_out),
         "too_large": describe_large(large),
         "changes": changes.as_dict(),
-        "notes": [*notes, *told, *extra.notes, *_small_splits(split_idx, options.split)],
+        "notes": [*notes, *told, *extra.notes],
     }
     return prepared
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -159,11 +159,13 @@ def open_molecule_table(
         _check_header(opened, path, smiles_column)
         smiles_at = find_column(header, smiles_column, key="--smiles-column", fallbacks=SMILES_NAMES)
         split_at = find_column(header, split_column, key="--split-column") if split_column else None
-        taken = [place for place in (smiles_at, split_at) if place is not None]
+        taken = {smiles_at: "the column of SMILES"}
+        taken |= {} if split_at is None else {split_at: "the column of the split (--split-column)"}
         extra_at = _extra_places(header, extra_columns, taken)
+        taken |= dict.fromkeys(extra_at, "one of --extra-columns")
         targets_at: list[int] = []
         if targets:
-            targets_at = _target_places(opened, target_columns, [*taken, *extra_at], split_column)
+            targets_at = _target_places(opened, target_columns, taken, split_column)
         names = _distinct([header[place].strip() or f"column_{place + 1}" for place in targets_at])
         extra_names = [header[place].strip() for place in extra_at]
         places = (smiles_at, split_at, targets_at, extra_at)
@@ -198,7 +200,7 @@ def _distinct(names: Sequence[str]) -> list[str]:
     return found
 
 
-def _extra_places(header: Sequence[str], wanted: Sequence[str], taken: Sequence[int]) -> list[int]:
+def _extra_places(header: Sequence[str], wanted: Sequence[str], taken: Mapping[int, str]) -> list[int]:
     places = find_columns(header, wanted, key="--extra-columns", taken=taken) if wanted else []
     if not all(header[place].strip() for place in places):
         hint = "Predictions find extra columns by their names: write one into the first row."
@@ -231,7 +233,7 @@ def _suggest_targets(rows: CsvRows, free: Sequence[int], *, asked_split: bool) -
     return hint
 
 
-def _target_places(rows: CsvRows, wanted: Sequence[str], taken: Sequence[int], split_column: str) -> list[int]:
+def _target_places(rows: CsvRows, wanted: Sequence[str], taken: Mapping[int, str], split_column: str) -> list[int]:
     header = rows.header
     if wanted:
         return find_columns(header, wanted, key="--target-columns", taken=taken)

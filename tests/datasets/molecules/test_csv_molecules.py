@@ -7,6 +7,8 @@ from pyg_samsa.chem import smiles_to_data
 from pyg_samsa.datasets import CSVMolecules, catalog
 from pyg_samsa.datasets.splits import scaffold_split
 from pyg_samsa.errors import ConfigError, DataError, DataNotFoundError, SmilesError
+from pyg_samsa.graphgym.config import load_config
+from pyg_samsa.graphgym.loader import load_for_runner
 from pyg_samsa.hub import save_pretrained
 from pyg_samsa.hub.model_config import read_config
 from pyg_samsa.nn import SAMSA
@@ -219,8 +221,15 @@ def test_prepared_once(table, tmp_path, monkeypatch):
         ),
         (["smiles", "y"], [], {}, "no rows"),
         (["mol", "y"], [["C", 1]], {"smiles_column": "smiles"}, "--smiles-column"),
-        (["smiles", "y"], [["C", 1]], {"target_columns": ["smiles"]}, "--target-columns"),
-        (["smiles", "y"], [["C", 1]], {"split_kind": "column"}, "--split-column"),
+        (["smiles", "y"], [["C", 1]], {"target_columns": ["smiles"]}, "the column 'smiles' is the column of SMILES"),
+        (["smiles", "y"], [["C", 1]], {"split_kind": "column"}, "--split column needs the name of the column"),
+        (["smiles", "y"], [["C", 1]], {"split_column": "y"}, "the column 'y' is not read with --split random"),
+        (
+            ["smiles", "y", "s"],
+            [["C", 1, "train"]],
+            {"split_kind": "column", "split_column": "s", "target_columns": ["s"]},
+            "--target-columns: the column 's' is the column of the split (--split-column)",
+        ),
         (["smiles", "y"], [["C", 1]], {"fractions": [0.9, 0.3]}, "fractions"),
         (["smiles", "y"], [["C", 1]], {"csv_task": "guess"}, "csv_task"),
     ],
@@ -293,11 +302,11 @@ def test_wrong_extra_columns(table):
         table(["smiles", "y", "T"], rows, extra_columns=["T"])
     with pytest.raises(ConfigError, match=r"--extra-columns: got 'heat'"):
         table(["smiles", "y", "T"], rows, extra_columns=["heat"])
-    with pytest.raises(ConfigError, match=r"--extra-columns: got \['smiles'\], expected different columns"):
+    with pytest.raises(ConfigError, match=r"--extra-columns: the column 'smiles' is the column of SMILES"):
         table(["smiles", "y", "T"], rows, extra_columns=["smiles"], target_columns=["y"])
     with pytest.raises(ConfigError, match=r"--extra-columns: got \['3'\], expected columns with names"):
         table(["smiles", "y", ""], rows, extra_columns=["3"])
-    with pytest.raises(ConfigError, match=r"--target-columns: got \['y'\], expected .* no other use"):
+    with pytest.raises(ConfigError, match=r"--target-columns: the column 'y' is one of --extra-columns"):
         table(["smiles", "y", "T"], rows, extra_columns=["y"], target_columns=["y"])
 
 
@@ -330,6 +339,18 @@ def test_an_empty_split_is_told(table):
     assert dataset.notes == (
         "no validation and no test rows (3 training, 0 validation, 0 test); --folds 3 validates and tests on all rows",
     )
+
+
+def test_folds_make_advice_about_small_splits_needless(table, tmp_path):
+    rows = [[smiles, number / 2] for number, smiles in enumerate(SMILES)]
+    dataset = table(["smiles", "y"], rows)
+    (note,) = dataset.notes
+    assert note.endswith("their scores say little; --folds 5 uses all rows")
+    assert table(["smiles", "y"], rows, cross_validated=True).notes == ()
+    path = next(tmp_path.rglob("table.csv"))
+    for folds, told in ((0, (note,)), (3, ())):
+        load_config("csv", ["dataset.csv", str(path), "dataset.dir", str(tmp_path), "predictor.folds", folds])
+        assert load_for_runner(progress=False).notes == told
 
 
 @pytest.mark.parametrize("header", [["", "smiles", "y", ""], ["Unnamed: 0", "smiles", "y", " "]])
