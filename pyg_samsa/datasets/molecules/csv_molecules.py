@@ -35,7 +35,14 @@ from pyg_samsa.datasets.molecules.left_out_rows import (
 from pyg_samsa.datasets.molecules.molecule_shards import Shard, convert_table
 from pyg_samsa.datasets.molecules.repeated_molecules import describe_repeated, find_repeated
 from pyg_samsa.datasets.molecules.standardized import changes_file, write_standardized
-from pyg_samsa.datasets.molecules.targets import CENSORED, CSV_TASKS, CellOptions, read_numbers, read_targets
+from pyg_samsa.datasets.molecules.targets import (
+    CENSORED,
+    CSV_TASKS,
+    CellOptions,
+    read_numbers,
+    read_targets,
+    refuse_mixed,
+)
 from pyg_samsa.datasets.option_types import Seed
 from pyg_samsa.datasets.splits import (
     SPLIT_KINDS,
@@ -315,6 +322,10 @@ def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | 
         split_column=options.split_column,
         targets=options.task != MASKED,
     )
+    cells = replace(options.cells, delimiter=table.delimiter)
+    if options.task == "auto" and len(table.target_names) > 1:
+        texts = list(zip(*(row.targets for row in table.rows([])), strict=True))
+        refuse_mixed(texts, table.target_names[: len(texts)], cells)  # no columns without rows
     shard = _convert(table, options, prepared_file, workers, progress)
     left_out = shard.left_out
     refused, large = ([one for one in left_out if one.kind == MOLECULE_KINDS[kind]] for kind in (UNREADABLE, TOO_LARGE))
@@ -324,7 +335,6 @@ def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | 
     if not len(rows):
         hint = "Is --smiles-column the right column?"
         raise DataError(f"{path}: no molecule can be read", hint=RAISE_LIMIT if large else hint)
-    cells = replace(options.cells, delimiter=table.delimiter)
     notes: Sequence[str]
     if options.task == MASKED:
         task, names, y, bound, notes = MASKED, ["none"], torch.zeros(len(rows), 1), None, ()

@@ -414,6 +414,24 @@ def _no_labels(labels: Sequence[Labels | None], task: str, table: _Columns) -> C
     return ConfigError("--task", task, f"'regression' or 'multiclass' for column {table.names[place]!r}", hint=hint)
 
 
+def refuse_mixed(columns: Sequence[Sequence[str]], names: Sequence[str], cells: CellOptions) -> None:
+    """Refuse a column of two words beside one of numbers, before molecules are converted; `read_targets` does so, too.
+
+    Args:
+        columns: C columns of texts.
+        names: Their C names.
+        cells: How the texts are read.
+
+    Raises:
+        ConfigError: One of the columns has words and another one numbers.
+
+    Example:
+        >>> refuse_mixed([["1.5", "2", "3"], ["1", "0", "1"]], ["logS", "toxic"], CellOptions())
+    """
+    labels = [read_labels(texts, missing=cells.missing, positive=cells.positive) for texts in columns]
+    _refuse_mixed(labels, _Columns(columns, names, range(1, 1 + max(map(len, columns), default=0)), cells))
+
+
 def _refuse_mixed(labels: Sequence[Labels | None], table: _Columns) -> None:
     """Refuse a column of two words beside one of numbers; as a regression the words would become numbers."""
     cells, names = table.cells, list(table.names)

@@ -341,6 +341,15 @@ def test_an_empty_split_is_told(table):
     )
 
 
+def test_words_beside_numbers_are_refused_before_molecules_are_converted(table, monkeypatch):
+    monkeypatch.setattr("pyg_samsa.datasets.molecules.csv_molecules.convert_table", None)
+    rows = [[smiles, number / 2, ("yes", "no")[number % 2]] for number, smiles in enumerate(SMILES)]
+    with pytest.raises(ConfigError, match=r"'toxic' holds words \('yes' and 'no'\), and 'y' holds numbers"):
+        table(["smiles", "y", "toxic"], rows, target_columns=["y", "toxic"])
+    with pytest.raises(DataError, match="no rows after the header"):
+        table(["smiles", "y", "toxic"], [], target_columns=["y", "toxic"])
+
+
 def test_folds_make_advice_about_small_splits_needless(table, tmp_path):
     rows = [[smiles, number / 2] for number, smiles in enumerate(SMILES)]
     dataset = table(["smiles", "y"], rows)

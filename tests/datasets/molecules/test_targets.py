@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from pyg_samsa.datasets.molecules.targets import CSV_TASKS, CellOptions, read_numbers, read_targets
+from pyg_samsa.datasets.molecules.targets import CSV_TASKS, CellOptions, read_numbers, read_targets, refuse_mixed
 from pyg_samsa.errors import ConfigError, DataError
 from pyg_samsa.task import KINDS
 
@@ -62,6 +62,9 @@ def test_words_beside_numbers_are_refused(words, shown, cure):
         told = f"{names[place]!r} holds words ({shown}), and {names[columns.index(numbers)]!r} holds numbers"
         assert told in str(error.value)
         assert cure in error.value.hint
+        with pytest.raises(ConfigError) as early:
+            refuse_mixed(columns, names, CellOptions())
+        assert str(early.value) == str(error.value)
         assert error.value.hint.startswith("Train a model for each kind of column, or ")
 
 
