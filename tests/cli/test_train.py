@@ -564,8 +564,8 @@ def parse(words):
     ("words", "message"),
     [
         (["--out", ""], "out_dir: got '', expected the name of a folder"),
-        (["--split", "column"], "--split-column: got nothing, expected the name of a column"),
-        (["--split", "random", "--split-column", "set"], "--split-column: got 'set', expected the name of a column"),
+        (["--split", "column"], "--split-column: --split column needs the name of the column that holds train, val"),
+        (["--split", "random", "--split-column", "set"], "--split-column: the column 'set' is not read"),
         (["devices", "999"], "devices: got 999, expected at most"),
         (["num_workers", "999"], "num_workers: got 999, expected a number of at least 0, of at most"),
         (

@@ -253,15 +253,14 @@ class CSVMolecules(SplitDataset):
         features = replace(MOLECULES, extra_columns=found, graph_channels=len(found), standardize=steps)
         super().__init__(prepared, Task(facts["task"], facts["target_names"]), features, transform=transform, root=root)
         self.changes = ChangeCounts.from_dict(facts["changes"]) if steps else None
-        small = [] if cross_validated else _small_splits(self.split_idx, split_kind)
-        self.notes = (*facts["notes"], *small)
-        self._tell(path.name, facts, prepared_file, notify)
+        self._tell(path.name, facts, prepared_file, notify, "" if cross_validated else split_kind)
 
-    def _tell(self, name: str, facts: Mapping[str, Any], prepared_file: Path, notify: bool) -> None:
-        """Keep what the user should know, and log it with ``notify``."""
+    def _tell(self, name: str, facts: Mapping[str, Any], prepared_file: Path, notify: bool, split: str) -> None:
+        """Keep what the user should know, and log it with ``notify``; without ``split`` nothing about small splits."""
         self.left_out = _left_out_file(prepared_file) if facts["left_out"] else None
         listed = changes_file(prepared_file)
         self.standardized = listed if listed.is_file() and self.changes is not None else None
+        self.notes = (*facts["notes"], *(_small_splits(self.split_idx, split) if split else ()))
         if not notify:
             return
         if facts["left_out"]:
