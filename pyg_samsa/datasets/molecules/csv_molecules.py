@@ -321,10 +321,6 @@ def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | 
         split_column=options.split_column,
         targets=options.task != MASKED,
     )
-    cells = replace(options.cells, delimiter=table.delimiter)
-    if options.task == "auto" and len(table.target_names) > 1:
-        texts = list(zip(*(row.targets for row in table.rows([])), strict=True))
-        refuse_mixed(texts, table.target_names[: len(texts)], cells)  # no columns without rows
     shard = _convert(table, options, prepared_file, workers, progress)
     left_out = shard.left_out
     refused, large = ([one for one in left_out if one.kind == MOLECULE_KINDS[kind]] for kind in (UNREADABLE, TOO_LARGE))
@@ -334,6 +330,7 @@ def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | 
     if not len(rows):
         hint = "Is --smiles-column the right column?"
         raise DataError(f"{path}: no molecule can be read", hint=RAISE_LIMIT if large else hint)
+    cells = replace(options.cells, delimiter=table.delimiter)
     notes: Sequence[str]
     if options.task == MASKED:
         task, names, y, bound, notes = MASKED, ["none"], torch.zeros(len(rows), 1), None, ()
@@ -382,6 +379,9 @@ def _convert(
 ) -> Shard:
     # Every row is checked before the first molecule is converted.
     count = table.count()
+    if options.task == "auto" and len(table.target_names) > 1:
+        texts = list(zip(*(row.targets for row in table.rows([])), strict=True))
+        refuse_mixed(texts, table.target_names, replace(options.cells, delimiter=table.delimiter))
     with progress_bar(f"Molecules of {table.path.name}", count, enabled=progress) as advance:
         return convert_table(
             table,
