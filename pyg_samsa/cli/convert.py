@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pyg_samsa.cli._arguments import add_overrides
+from pyg_samsa.cli._arguments import add_import, add_overrides, import_modules
 from pyg_samsa.io.files import check_file
 
 HELP = "print a config of GraphGPS, LRGB or Exphormer in settings of this package"
@@ -23,6 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("config", metavar="CONFIG", help="YAML file, or name of a packaged config")
     parser.add_argument("--out", type=Path, metavar="FILE", help="YAML file to write (default: print)")
+    add_import(parser, custom=True)
     add_overrides(parser)
 
 
@@ -30,6 +31,7 @@ def run(args: argparse.Namespace) -> int:
     """Print or write the configuration."""
     if args.out is not None:
         check_file("--out", args.out)
+    import_modules(args)
     import pyg_samsa.experiments.fingerprint_baseline  # noqa: F401  # adds its settings
     from pyg_samsa.graphgym.conversion import convert
     from pyg_samsa.io.files import atomic_write

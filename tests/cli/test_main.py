@@ -145,6 +145,7 @@ def test_an_error_in_a_module_of_the_user_is_shown_with_its_file(tmp_path, monke
         (["tune", "--cfg", "c"], True),
         (["sweep", "grid"], True),
         (["baseline", "fingerprint", "--cfg", "c"], True),
+        (["convert", "c"], True),
         (["predict", "peptides", "CC"], False),
         (["explain", "peptides", "CC", "--out", "o"], False),
     ],
@@ -234,6 +235,8 @@ def test_an_operator_of_the_users_own_is_trained_and_predicts(shell):
     refused = shell("predict", "results/table/0", "CCO")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr.splitlines()[1].startswith("hint:  A part of this network was registered by my_ops: pass --i")
+    done = shell("convert", "csv", "samsa.attention", "mine", "--import", "my_ops")
+    assert (done.returncode, "attention: mine" in done.stdout) == (0, True), done.stderr
     done = shell("predict", "results/table/0", "CCO", "--import", "my_ops")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[1].startswith("CCO,")

@@ -16,7 +16,7 @@ from pyg_samsa.options import Option
 
 ENTRIES = registered_datasets()
 # Arguments that every caller handles by itself and that are no settings.
-COMMON = {"notify", "progress", "transform", "workers", "fractions", "name", "parts", "source"}
+COMMON = {"cross_validated", "notify", "progress", "transform", "workers", "fractions", "name", "parts", "source"}
 
 
 @pytest.fixture(params=ENTRIES)
