@@ -40,7 +40,7 @@ class SimilarMolecules:
     stereochemistry.
 
     Args:
-        smiles: G molecules; those that cannot be read are never found. Repeated ones are searched once.
+        smiles: G molecules. Those that cannot be read are never found, and repeated ones are compared once.
 
     Raises:
         MissingDependencyError: RDKit is not installed.

@@ -27,7 +27,7 @@ from pyg_samsa.web.jobs import BusyError, Jobs
 from pyg_samsa.web.limits import Limits
 from pyg_samsa.web.pictures import Explainer
 from pyg_samsa.web.problems import DOCUMENT, describe_invalid, describe_unreadable, encodable, hint_of
-from pyg_samsa.web.routes import NotFinishedError, NotThereError, Site
+from pyg_samsa.web.routes import HintedError, Site
 from pyg_samsa.web.schemas import Info
 from pyg_samsa.web.served_models import ServedModel
 from pyg_samsa.web.uploads import ACCEPTED
@@ -132,7 +132,7 @@ def _add_errors(app: FastAPI) -> None:
     def missing(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, StarletteHTTPException)
         path = request.url.path
-        if isinstance(error, NotThereError | NotFinishedError):
+        if isinstance(error, HintedError):
             return problem(error.status_code, str(error.detail), error.hint)
         if error.status_code == 404:
             return problem(404, f"there is nothing at {path[:80]}", "The file /api/openapi.json lists all addresses.")

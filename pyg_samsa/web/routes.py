@@ -47,38 +47,41 @@ router = APIRouter(prefix="/api", responses=PROBLEMS)
 _SHOWN = 80
 
 
-class NotThereError(HTTPException):
-    """A table, or a row of one, is not there.
+class HintedError(HTTPException):
+    """An answer with an error of one line and a hint.
 
     Args:
-        error: One line that names it.
+        error: One line that names the culprit.
         hint: What helps.
+    """
+
+    status: int
+
+    def __init__(self, error: str, hint: str) -> None:
+        super().__init__(self.status, error)
+        self.hint = hint
+
+
+class NotThereError(HintedError):
+    """A table, or a row of one, is not there.
 
     Example:
         >>> NotThereError("there is no row 7", "Ask again later.").hint
         'Ask again later.'
     """
 
-    def __init__(self, error: str, hint: str) -> None:
-        super().__init__(404, error)
-        self.hint = hint
+    status = 404
 
 
-class NotFinishedError(HTTPException):
+class NotFinishedError(HintedError):
     """A table is still being predicted.
-
-    Args:
-        error: One line that names it.
-        hint: What helps.
 
     Example:
         >>> NotFinishedError("2 rows are finished", "Ask again later.").status_code
         409
     """
 
-    def __init__(self, error: str, hint: str) -> None:
-        super().__init__(409, error)
-        self.hint = hint
+    status = 409
 
 
 @dataclass

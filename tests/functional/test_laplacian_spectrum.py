@@ -1,7 +1,5 @@
 import numpy as np
 import pytest
-import torch
-from torch_geometric.utils import to_undirected
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.functional import laplacian_spectrum as spectrum_module
@@ -11,12 +9,7 @@ from pyg_samsa.functional.laplacian_spectrum import (
     laplacian_spectrum,
     with_fixed_signs,
 )
-
-
-def random_graph(num_nodes, num_edges, seed):
-    generator = torch.Generator().manual_seed(seed)
-    ends = torch.randint(0, max(num_nodes - 1, 1), (2, num_edges), generator=generator)
-    return to_undirected(ends[:, ends[0] != ends[1]], num_nodes=num_nodes).numpy()
+from tests.random_graphs import random_graph
 
 
 def matrix(edges, num_nodes, laplacian):
@@ -52,7 +45,7 @@ def divisor(column, value, norm):
 @pytest.mark.parametrize("laplacian", ["sym", "none"])
 @pytest.mark.parametrize(("num_nodes", "num_edges"), [(1, 0), (2, 1), (6, 0), (9, 7), (12, 40)])
 def test_pairs_solve_the_equation_in_order(num_nodes, num_edges, laplacian):
-    edges, dim = random_graph(num_nodes, num_edges, 3), 5
+    edges, dim = random_graph(num_nodes, num_edges, 3).numpy(), 5
     found = laplacian_spectrum(edges, num_nodes, dim, laplacian=laplacian)
     assert found.shape == (num_nodes, 2 * dim)
     assert found.dtype == np.float32
@@ -70,7 +63,7 @@ def test_pairs_solve_the_equation_in_order(num_nodes, num_edges, laplacian):
 @pytest.mark.parametrize("norm", VECTOR_NORMS)
 @pytest.mark.parametrize("laplacian", ["sym", "none"])
 def test_norms_of_eigenvectors(laplacian, norm):
-    edges = random_graph(8, 9, 5)
+    edges = random_graph(8, 9, 5).numpy()
     length_one = laplacian_spectrum(edges, 8, 8, laplacian=laplacian).astype(np.float64)
     found = laplacian_spectrum(edges, 8, 8, laplacian=laplacian, vector_norm=norm)
     assert np.array_equal(found[:, 8:], length_one[:, 8:].astype(np.float32))
@@ -87,7 +80,7 @@ def test_norms_of_eigenvectors(laplacian, norm):
 
 @pytest.mark.parametrize("laplacian", ["sym", "none"])
 def test_an_edge_without_its_reverse_counts_once(laplacian):
-    edges = random_graph(7, 12, 2)
+    edges = random_graph(7, 12, 2).numpy()
     one_way = edges[:, edges[0] < edges[1]]
     assert one_way.shape[1] < edges.shape[1]
     expected = laplacian_spectrum(edges, 7, 4, laplacian=laplacian)
@@ -108,7 +101,7 @@ def test_a_graph_without_nodes():
 
 @pytest.mark.parametrize("laplacian", ["sym", "none"])
 def test_large_graphs_take_another_way_to_the_same(monkeypatch, laplacian):
-    edges = random_graph(60, 150, 0)
+    edges = random_graph(60, 150, 0).numpy()
     dense = laplacian_spectrum(edges, 60, 5, laplacian=laplacian)
     monkeypatch.setattr(module, "_DENSE_NODES", 10)
     found = laplacian_spectrum(edges, 60, 5, laplacian=laplacian)

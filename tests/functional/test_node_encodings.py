@@ -15,12 +15,7 @@ from pyg_samsa.functional.node_encodings import (
     return_probabilities,
 )
 from pyg_samsa.functional.ragged import RaggedIndex
-
-
-def random_graph(num_nodes, num_edges, seed):
-    generator = torch.Generator().manual_seed(seed)
-    ends = torch.randint(0, max(num_nodes - 1, 1), (2, num_edges), generator=generator)
-    return to_undirected(ends[:, ends[0] != ends[1]], num_nodes=num_nodes)
+from tests.random_graphs import random_graph
 
 
 def walk_oracle(edge_index, num_nodes, dim):

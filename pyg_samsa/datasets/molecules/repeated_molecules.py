@@ -17,7 +17,7 @@ class Repeated:
 
     Args:
         molecules: Their number.
-        rows: Number of their rows, without those that lack a value of each target that differs.
+        rows: Number of their rows that have a value of a target that differs.
         divided: How many of them have such rows in more than one split.
         places: Positions of the two rows that differ most, measured in standard deviations of the target.
         target: Number of the target in which they do.

@@ -1,13 +1,11 @@
 """Molecules in several rows with different targets, compared with a search through all pairs of rows."""
 
-import csv
 import itertools
 
 import numpy as np
 import pytest
 import torch
 
-from pyg_samsa.datasets import CSVMolecules
 from pyg_samsa.datasets.molecules import molecule_shards
 from pyg_samsa.datasets.molecules.repeated_molecules import describe_repeated, find_repeated
 
@@ -93,17 +91,11 @@ def test_nothing_is_found_where_nothing_differs(names, y):
 
 
 @pytest.fixture
-def notes(tmp_path):
+def notes(table):
     """Writes a table, and returns the notes of its data set about molecules."""
-
-    def make(rows, header=("smiles", "y"), **options):
-        path = tmp_path / "table.csv"
-        with path.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([header, *rows])
-        dataset = CSVMolecules(tmp_path / "data", csv=path, progress=False, workers=1, **options)
-        return [note for note in dataset.notes if "different" in note]
-
-    return make
+    return lambda rows, *header, **options: [
+        note for note in table(rows, *header, **options).notes if "different" in note
+    ]
 
 
 @pytest.mark.parametrize("shard_rows", [None, 4])

@@ -4,7 +4,6 @@ import csv
 
 import pytest
 
-from pyg_samsa.datasets import CSVMolecules
 from pyg_samsa.datasets.molecules import molecule_shards
 from pyg_samsa.datasets.splits import scaffold_split
 from pyg_samsa.errors import ConfigError, SmilesError
@@ -13,19 +12,6 @@ STEPS = ["fragment", "neutralize", "tautomer"]
 PLAIN = [["C" * n + "O", n] for n in range(3, 23)]
 SALTS = [["CC(=O)[O-].[Na+]", 1.0], ["CC(=O)O", 2.0], ["OCC.[Na+].[Cl-]", 3.0], ["CCO", 3.0], ["C[NH3+].[Cl-]", 4.0]]
 AFTER = ["CC(=O)O", "CC(=O)O", "CCO", "CCO", "CN"]
-
-
-@pytest.fixture
-def table(tmp_path):
-    """Writes a table and reads it as a data set."""
-
-    def make(rows, header=("smiles", "y"), **options):
-        path = tmp_path / "table.csv"
-        with path.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([header, *rows])
-        return CSVMolecules(tmp_path / "data", csv=path, progress=False, workers=1, **options)
-
-    return make
 
 
 def listed(dataset):
