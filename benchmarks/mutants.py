@@ -15,6 +15,7 @@ import difflib
 import hashlib
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -304,8 +305,7 @@ class Trial:
         # 4: the change breaks the import of a conftest; 5: no test was run
         if code not in (0, 1, 2, 4) and code >= 0:
             raise RuntimeError(f"{mutant}: pytest ended with {code}\n{output[-3000:]}")
-        lines = [line.split()[1] for line in output.splitlines() if line.startswith(("FAILED ", "ERROR "))]
-        return "survived" if code == 0 else "killed", lines or list(tests)
+        return "survived" if code == 0 else "killed", failed_tests(output) or list(tests)
 
     def _run(self, arguments: Sequence[str], seconds: float, *, write: bool = False) -> tuple[int | None, str]:
         changes = {"PYTHONPATH": str(self.folder), "OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
@@ -327,6 +327,16 @@ class Trial:
             process.communicate()
             return None, ""
         return process.returncode, output
+
+
+def failed_tests(output: str) -> list[str]:
+    """Return the names of the tests that failed, or that could not be collected.
+
+    Args:
+        output: Output of pytest.
+    """
+    # The parameters of a test may hold blanks.
+    return re.findall(r"^(?:FAILED|ERROR) ([^\s\[]+(?:\[.*?\])?)(?= - |$)", output, re.MULTILINE)
 
 
 def why_equivalent(mutant: Mutant, path: Path = EQUIVALENT) -> str:

@@ -202,7 +202,7 @@ class SmilesError(DataError, ValueError):
         shown = text if len(text) <= 80 else f"{text[:77]}..."
         place = "" if row is None else f"row {row}: "
         super().__init__(f"{place}{reason}: {shown!r}", hint=hint)
-        self.row, self.text = row, text
+        self.row, self.text, self.reason = row, text, reason
 
 
 class NumericalError(SAMSAError, ArithmeticError):

@@ -71,7 +71,12 @@ def register_descriptor(name: str) -> Callable[[Factory], Factory]:
 
 
 def compute_descriptors(
-    smiles: Sequence[str], names: Sequence[str], *, workers: int | None = None, progress: bool = True
+    smiles: Sequence[str],
+    names: Sequence[str],
+    *,
+    workers: int | None = None,
+    progress: bool = True,
+    on_done: Callable[[float], None] | None = None,
 ) -> np.ndarray:
     r"""Compute descriptors of molecules with RDKit; every molecule is read once for all of them.
 
@@ -102,6 +107,7 @@ def compute_descriptors(
         workers: Processes; None is one for each core that this process may use where the list is long, 1 stays in this
             process.
         progress: Show a progress bar.
+        on_done: Called with numbers of molecules that are done, in place of the progress bar.
 
     Shapes:
         - **output:** float32 [G, F]; NaN where a value is not defined for a molecule, and for molecules of more than
@@ -130,6 +136,7 @@ def compute_descriptors(
         worthwhile=_WORTH_WORKERS,
         progress=progress,
         description="Descriptors",
+        on_done=on_done,
     )
 
 

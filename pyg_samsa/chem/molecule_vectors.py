@@ -31,6 +31,7 @@ def molecule_vectors(
     worthwhile: int = 2048,
     progress: bool = True,
     description: str = "Molecules",
+    on_done: Callable[[float], None] | None = None,
 ) -> np.ndarray:
     """Compute one vector for each molecule.
 
@@ -45,6 +46,7 @@ def molecule_vectors(
         worthwhile: Shorter lists are done in this process.
         progress: Show a progress bar.
         description: Text of the progress bar.
+        on_done: Called with numbers of molecules that are done, in place of the progress bar.
 
     Shapes:
         - **output:** ``dtype`` [G, S]
@@ -67,7 +69,8 @@ def molecule_vectors(
     import_rdkit()
     vectors = np.zeros((len(smiles), width), dtype=dtype)
     compute = partial(_chunk, make=make, width=width, dtype=dtype)
-    with progress_bar(description, len(smiles), enabled=progress) as advance:
+    with progress_bar(description, len(smiles), enabled=progress and on_done is None) as bar:
+        advance = on_done or bar
         done = 0
         for _, part in map_chunks(compute, in_chunks(smiles, _CHUNK), workers=processes):
             if isinstance(part, Refusal):

@@ -144,7 +144,7 @@ def load_prepared(path: Path) -> Prepared:
     Raises:
         DataIntegrityError: The file is damaged or has another format.
     """
-    content = load_tensors(path, mmap=path.is_file() and path.stat().st_size >= _MAPPED_BYTES and os.name != "nt")
+    content = load_tensors(path, mmap=path.is_file() and is_mapped(path.stat().st_size))
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, dict) else type(content).__name__
         raise DataIntegrityError(path, f"a prepared set of format {FORMAT}", f"format {found}", hint=_PREPARE_AGAIN)
@@ -169,6 +169,19 @@ def _widen(value: Any) -> Any:
         if isinstance(value, Tensor) and not value.is_floating_point() and value.dtype != torch.bool
         else value
     )
+
+
+def is_mapped(size: int) -> bool:
+    """Say whether a file of tensors is mapped into memory and not read as a whole.
+
+    Args:
+        size: Its size in bytes.
+
+    Example:
+        >>> is_mapped(1000)
+        False
+    """
+    return size >= _MAPPED_BYTES and os.name != "nt"
 
 
 _read: ContextVar[list[Path] | None] = ContextVar("files that were read", default=None)
@@ -359,19 +372,17 @@ class SplitDataset(InMemoryDataset):
         return scale_of(known)
 
     @property
-    def train_graph_features(self) -> Tensor | None:
-        """Features of the graphs of the training rows, float32 [n, F]; None without such features.
+    def graph_features(self) -> Tensor | None:
+        """Features of all stored graphs, float32 [G, F]; None without such features.
 
         Example:
             >>> from pyg_samsa.datasets.features import Features
-            >>> data = {"y": torch.zeros(3, 1), "graph_features": torch.tensor([[1.0], [2.0], [3.0]])}
-            >>> graphs = Prepared(data, dict.fromkeys(data, torch.arange(4)), {"train": torch.tensor([0, 2])})
-            >>> SplitDataset(graphs, Task("binary", ["active"]), Features(1)).train_graph_features.tolist()
-            [[1.0], [3.0]]
+            >>> data = {"y": torch.zeros(2, 1), "graph_features": torch.tensor([[1.0], [2.0]])}
+            >>> graphs = Prepared(data, dict.fromkeys(data, torch.arange(3)), {})
+            >>> SplitDataset(graphs, Task("binary", ["active"]), Features(1)).graph_features.tolist()
+            [[1.0], [2.0]]
         """
-        if "graph_features" not in self._data:
-            return None
-        return self._data.graph_features[self.split_idx["train"]]
+        return self._data.get("graph_features")
 
     def get(self, idx: int) -> Data:
         """Return one graph, its integers int64, except shortest paths."""

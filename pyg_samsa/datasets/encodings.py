@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import logging
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyg_samsa.datasets.base import load_tensors
-from pyg_samsa.errors import ConfigError, DataIntegrityError, ShapeError, check_choice
+from pyg_samsa.datasets.cached_rows import Part, RowFile, cached_rows, join_columns
+from pyg_samsa.errors import ConfigError, ShapeError, check_choice
 from pyg_samsa.functional.laplacian_spectrum import LAPLACIANS, VECTOR_NORMS, Laplacian, VectorNorm, laplacian_spectrum
 from pyg_samsa.functional.node_encodings import (
     EIGENVECTORS,
@@ -27,14 +28,12 @@ from pyg_samsa.functional.node_encodings import (
     laplacian_eigenvectors,
     return_probabilities,
 )
-from pyg_samsa.io.files import atomic_write, lock, remove_partial
-from pyg_samsa.io.progress import progress_bar
 from pyg_samsa.options import Option
 
-_LOGGER = logging.getLogger(__name__)
 KINDS = ("none", *NODE_ENCODINGS)
-_WALK_VERSION, _EIGENVECTOR_VERSION = 1, 2
-_CHUNK_NODES = 2**14
+_WALK_VERSION, _EIGENVECTOR_VERSION = 2, 3
+_CHUNK_NODES, _PART_NODES = 2**14, 2**19
+_HASHED_EDGES = 2**20
 
 
 def add_encoding(
@@ -102,15 +101,16 @@ def add_encoding(
     try:
         widths = encoding_widths(kind, dim, steps)
         found = [_load_or_compute(part, width, form, graphs, Path(folder), progress) for part, width in widths.items()]
+        encodings = join_columns(found, Path(folder) / "encodings")
     except OSError as error:
         raise ConfigError(
             "dataset.dir", str(folder), f"a folder that can be written to ({error.strerror or error})"
         ) from error
     widened = copy.copy(dataset)
     widened._data, widened._data_list = copy.copy(dataset._data), None
-    widened._data["pe"] = found[0] if len(found) == 1 else torch.cat(found, dim=1)
+    widened._data["pe"] = encodings
     if dataset.slices is not None:
-        widened.slices = {**dataset.slices, "pe": graphs[1]}
+        widened.slices = {**dataset.slices, "pe": torch.from_numpy(graphs.node_ptr)}
     return widened
 
 
@@ -132,36 +132,66 @@ def encoding_widths(kind: str, dim: int, steps: int | None = None) -> dict[str, 
 
 
 def _load_or_compute(
-    kind: str,
-    dim: int,
-    form: tuple[str, str],
-    graphs: tuple[Tensor, Tensor, Tensor],
-    folder: Path,
-    progress: bool,
+    kind: str, dim: int, form: tuple[str, str], graphs: _Graphs, folder: Path, progress: bool
 ) -> Tensor:
-    edge_index, node_ptr, edge_ptr = graphs
-    digest = _digest(edge_index, node_ptr, edge_ptr)
+    digest = graphs.digest()
     name = "-".join((kind, *(form if kind == SPECTRUM else ())))
     path = folder / "encodings" / f"{name}-{dim}-{digest[:16]}.pt"
-    num_nodes = int(node_ptr[-1])
     version = _WALK_VERSION if kind == "rwse" else _EIGENVECTOR_VERSION
-    pe = _cached(path, version, digest, num_nodes, dim)
-    if pe is not None:
-        return pe
-    with lock(path):
-        # Another process may have computed them in the meantime.
-        pe = _cached(path, version, digest, num_nodes, dim, tell=True)
-        if pe is None:
-            remove_partial(path)
-            arrays = (edge_index.numpy(), node_ptr.numpy(), edge_ptr.numpy())
-            pe = torch.from_numpy(_compute(kind, dim, form, *arrays, progress))
-            with atomic_write(path) as temporary:
-                torch.save({"format": version, "edges": digest, "pe": pe, "sha256": _digest(pe)}, temporary)
-    return pe
+    file = RowFile(path, "positional encodings", version, digest, (int(graphs.node_ptr[-1]), dim))
+    compute = partial(_compute, kind, dim, form, graphs)
+    title = "Random-walk encodings" if kind == "rwse" else "Laplacian eigenvectors"
+    return cached_rows(file, graphs.parts(_PART_NODES), compute, title=title, progress=progress)
 
 
-def _graphs(dataset: Any, kind: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the edges [2, E], numbered within each graph, and the pointers of nodes and edges."""
+@dataclass(frozen=True)
+class _Graphs:
+    """The edges of all graphs, in the type in which they are stored, numbered within each graph.
+
+    Args:
+        edge_index: Edges [2, E].
+        node_ptr: Offsets of the nodes, int64 [G + 1].
+        edge_ptr: Offsets of the edges, int64 [G + 1].
+    """
+
+    edge_index: Tensor
+    node_ptr: np.ndarray
+    edge_ptr: np.ndarray
+
+    def edges(self, begin: int, end: int) -> np.ndarray:
+        """Return the edges of some graphs, int64."""
+        return self.edge_index[:, self.edge_ptr[begin] : self.edge_ptr[end]].long().numpy()
+
+    def parts(self, nodes: int) -> list[Part]:
+        """Return parts of at most so many nodes, or of a single graph."""
+        ptr = self.node_ptr
+        return [Part(begin, end, int(ptr[end] - ptr[begin])) for begin, end in chunks_of_nodes(ptr, nodes)]
+
+    def check(self) -> None:
+        """Raise an error if an edge leaves its graph."""
+        lowest, highest, fits = 0, 0, True
+        for begin, end, _ in self.parts(_PART_NODES):
+            edges = self.edges(begin, end)
+            sizes = np.repeat(np.diff(self.node_ptr[begin : end + 1]), np.diff(self.edge_ptr[begin : end + 1]))
+            fits = fits and bool((edges >= 0).all() and (edges < sizes).all())
+            lowest, highest = min(lowest, edges.min(initial=0)), max(highest, edges.max(initial=0))
+        if not fits:
+            raise ShapeError("edge_index", f"{lowest} to {highest}", "numbers of nodes of the same graph")
+
+    def digest(self) -> str:
+        """Return the hash of the edges, as int64, and of the offsets."""
+        digest = hashlib.sha256(f"{list(self.edge_index.shape)}".encode())
+        for row in self.edge_index:
+            for block in row.split(_HASHED_EDGES):
+                digest.update(block.long().contiguous().numpy().data)
+        for ptr in (self.node_ptr, self.edge_ptr):
+            digest.update(f"{[len(ptr)]}".encode())
+            digest.update(np.ascontiguousarray(ptr, dtype=np.int64).data)
+        return digest.hexdigest()
+
+
+def _graphs(dataset: Any, kind: str) -> _Graphs:
+    """Return the edges of a data set."""
     data: Any = getattr(dataset, "_data", None)
     if data is None:
         raise ConfigError(
@@ -169,61 +199,29 @@ def _graphs(dataset: Any, kind: str) -> tuple[Tensor, Tensor, Tensor]:
         )
     if "edge_index" not in data or data.edge_index.size(1) == 0:
         raise ConfigError("pe.kind", kind, f"'none' for {type(dataset).__name__}, whose graphs have no edges")
-    edge_index = data.edge_index.long()
     if dataset.slices is None:
-        node_ptr, edge_ptr = torch.tensor([0, data.num_nodes]), torch.tensor([0, edge_index.size(1)])
+        node_ptr, edge_ptr = torch.tensor([0, data.num_nodes]), torch.tensor([0, data.edge_index.size(1)])
     else:
         node_ptr, edge_ptr = dataset.slices["x" if "x" in dataset.slices else "pos"], dataset.slices["edge_index"]
-    sizes = torch.repeat_interleave(node_ptr.diff(), edge_ptr.diff())
-    if int(edge_index.min()) < 0 or bool((edge_index >= sizes).any()):
-        raise ShapeError(
-            "edge_index", f"{int(edge_index.min())} to {int(edge_index.max())}", "numbers of nodes of the same graph"
-        )
-    return edge_index, node_ptr, edge_ptr
-
-
-def _digest(*tensors: Tensor) -> str:
-    digest = hashlib.sha256()
-    for tensor in tensors:
-        digest.update(f"{list(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().numpy().data)
-    return digest.hexdigest()
-
-
-def _cached(path: Path, version: int, digest: str, num_nodes: int, dim: int, *, tell: bool = False) -> Tensor | None:
-    if not path.is_file():
-        return None
-    try:
-        content = load_tensors(path)
-        if not isinstance(content, dict) or content.get("format") != version or content.get("edges") != digest:
-            raise DataIntegrityError(path, f"encodings of format {version} and these edges", "another file")
-        pe = content["pe"]
-        if pe.shape != (num_nodes, dim) or _digest(pe) != content["sha256"]:
-            raise DataIntegrityError(path, f"sha256 {content['sha256']}", f"sha256 {_digest(pe)}")
-    except (DataIntegrityError, KeyError, AttributeError) as error:
-        if tell:
-            _LOGGER.warning("The positional encodings are computed again: %s", error)
-        return None
-    return pe
+    found = _Graphs(data.edge_index, node_ptr.numpy(), edge_ptr.numpy())
+    found.check()
+    return found
 
 
 def _compute(
     kind: str,
     dim: int,
     form: tuple[str, str],
-    edge_index: np.ndarray,
-    node_ptr: np.ndarray,
-    edge_ptr: np.ndarray,
-    progress: bool,
+    graphs: _Graphs,
+    first: int,
+    last: int,
+    advance: Callable[[float], None],
 ) -> np.ndarray:
-    count = len(node_ptr) - 1
+    """Return the encodings of some graphs, float32 [n, dim]."""
+    node_ptr, edge_ptr = (ptr[first : last + 1] - ptr[first] for ptr in (graphs.node_ptr, graphs.edge_ptr))
+    edge_index = graphs.edges(first, last)
     out = np.zeros((int(node_ptr[-1]), dim), dtype=np.float32)
-    title = "Random-walk encodings" if kind == "rwse" else "Laplacian eigenvectors"
-    with (
-        progress_bar(title, count, enabled=progress) as advance,
-        ThreadPoolExecutor(_threads()) as pool,
-        _one_thread_each(),
-    ):
+    with ThreadPoolExecutor(_threads()) as pool, _one_thread_each():
         for begin, end in chunks_of_nodes(node_ptr, _CHUNK_NODES):
             rows = slice(node_ptr[begin], node_ptr[end])
             if kind == "rwse":

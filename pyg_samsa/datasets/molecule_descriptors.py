@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pyg_samsa.chem.descriptors import DESCRIPTORS, check_descriptors, compute_descriptors, descriptor_labels
-from pyg_samsa.datasets.base import load_tensors
-from pyg_samsa.errors import ConfigError, DataIntegrityError
-from pyg_samsa.io.files import atomic_write, lock, remove_partial
+from pyg_samsa.datasets.cached_rows import Part, RowFile, cached_rows, join_columns
+from pyg_samsa.errors import ConfigError, SmilesError
 from pyg_samsa.options import Option
 
-_LOGGER = logging.getLogger(__name__)
-_VERSION = 1
+_VERSION = 2
+_PART_ROWS = 2**14
 
 
 def add_descriptors(
@@ -64,7 +64,7 @@ def add_descriptors(
         >>> dataset[0].graph_features.shape, dataset.features.graph_channels
         (torch.Size([1, 167]), 167)
 
-    Cost: that of `compute_descriptors`, once; 4 F bytes a molecule in memory.
+    Cost: that of `compute_descriptors`, once; 4 F bytes a molecule, on disk where that is more than 32 MB.
     """
     key = "dataset.descriptors"
     check_descriptors(descriptors, key)
@@ -73,18 +73,18 @@ def add_descriptors(
     smiles = _smiles(dataset, descriptors, key)
     try:
         parts = [cached_descriptors(name, smiles, folder, progress=progress) for name in descriptors]
+        if "graph_features" in dataset._data:
+            parts.append(dataset._data["graph_features"])
+        features = join_columns(parts, Path(folder) / "descriptors")
     except OSError as error:
         reason = f"a folder that can be written to ({error.strerror or error})"
         raise ConfigError("dataset.dir", str(folder), reason) from error
     widened = copy.copy(dataset)
     widened._data, widened._data_list = copy.copy(dataset._data), None
-    if "graph_features" in dataset._data:
-        parts.append(dataset._data.graph_features)
-    widened._data["graph_features"] = torch.cat(parts, dim=1)
+    widened._data["graph_features"] = features
     if dataset.slices is not None:
         widened.slices = {**dataset.slices, "graph_features": torch.arange(len(smiles) + 1)}
-    width = widened._data["graph_features"].size(1)
-    widened.features = replace(dataset.features, descriptors=tuple(descriptors), graph_channels=width)
+    widened.features = replace(dataset.features, descriptors=tuple(descriptors), graph_channels=features.size(1))
     return widened
 
 
@@ -101,7 +101,9 @@ def _smiles(dataset: Any, descriptors: Sequence[str], key: str) -> Sequence[str]
 def cached_descriptors(
     name: str, smiles: Sequence[str], folder: str | os.PathLike[str], *, progress: bool = True
 ) -> Tensor:
-    """Return the descriptors of a list of molecules, float32 [G, F], from the cache in ``folder/descriptors``.
+    """Return the descriptors of a list of molecules [G, F] from the cache in ``folder/descriptors``.
+
+    They are computed 16,384 molecules at a time, and stored so. If the computation is killed, the next one goes on.
 
     Args:
         name: Name of the descriptors.
@@ -109,9 +111,13 @@ def cached_descriptors(
         folder: Folder of the data sets.
         progress: Show a progress bar while they are computed.
 
+    Returns:
+        Numbers in the type in which they are stored: float32, and uint8 or int16 for counts.
+
     Raises:
         ConfigError: The name is unknown.
         SmilesError: A molecule cannot be read.
+        OSError: The folder cannot be written to.
 
     Example:
         >>> import tempfile
@@ -121,21 +127,17 @@ def cached_descriptors(
     labels = descriptor_labels([name])
     digest = _name(["rdkit " + metadata.version("rdkit"), *labels, ""], smiles)
     path = Path(folder) / "descriptors" / f"{name}-{digest[:16]}.pt"
-    shape = (len(smiles), len(labels))
-    values = _cached(path, digest, shape)
-    if values is not None:
-        return values
-    with lock(path):
-        # Another process may have computed them in the meantime.
-        values = _cached(path, digest, shape, tell=True)
-        if values is None:
-            remove_partial(path)
-            values = torch.from_numpy(compute_descriptors(smiles, [name], progress=progress))
-            stored = _smallest(values)
-            content = {"format": _VERSION, "molecules": digest, "values": stored, "sha256": _hash(stored)}
-            with atomic_write(path) as temporary:
-                torch.save(content, temporary)
-    return values
+    file = RowFile(path, "descriptors", _VERSION, digest, (len(smiles), len(labels)))
+
+    def compute(begin: int, end: int, advance: Callable[[float], None]) -> np.ndarray:
+        try:
+            return compute_descriptors(smiles[begin:end], [name], on_done=advance)
+        except SmilesError as error:
+            raise SmilesError(begin + (error.row or 0), error.text, error.reason) from None
+
+    ends = [*range(0, len(smiles), _PART_ROWS), len(smiles)]
+    parts = [Part(begin, end, end - begin) for begin, end in pairwise(ends)]
+    return cached_rows(file, parts, compute, integers=True, title="Descriptors", progress=progress)
 
 
 def _name(head: Sequence[str], smiles: Sequence[str]) -> str:
@@ -144,32 +146,3 @@ def _name(head: Sequence[str], smiles: Sequence[str]) -> str:
     for text in smiles:
         digest.update(f"\n{text}".encode())
     return digest.hexdigest()
-
-
-def _cached(path: Path, digest: str, shape: tuple[int, int], *, tell: bool = False) -> Tensor | None:
-    if not path.is_file():
-        return None
-    try:
-        content = load_tensors(path)
-        if not isinstance(content, dict) or content.get("format") != _VERSION or content.get("molecules") != digest:
-            raise DataIntegrityError(path, f"descriptors of format {_VERSION} and these molecules", "another file")
-        values = content["values"]
-        if values.shape != shape or _hash(values) != content["sha256"]:
-            raise DataIntegrityError(path, f"sha256 {content['sha256']}", f"sha256 {_hash(values)}")
-    except (DataIntegrityError, KeyError, AttributeError) as error:
-        if tell:
-            _LOGGER.warning("The descriptors are computed again: %s", error)
-        return None
-    return values.float()
-
-
-def _smallest(values: Tensor) -> Tensor:
-    """Return counts as small integers, and all else as it is."""
-    for dtype in (torch.uint8, torch.int16):
-        if torch.equal(values.to(dtype).to(values.dtype), values):
-            return values.to(dtype)
-    return values
-
-
-def _hash(values: Tensor) -> str:
-    return hashlib.sha256(values.contiguous().numpy().data).hexdigest()

@@ -152,7 +152,9 @@ def network_candidate(
     predictor = MoleculePredictor.from_network(_model_of(result))
     last = predictor if again is None else MoleculePredictor.from_network(_model_of(again))
     outputs = {
-        split: (predictor if split == "val" else last).outputs(rows.inputs(split))[0]
+        split: np.concatenate(
+            [(predictor if split == "val" else last).outputs(inputs)[0] for inputs in rows.inputs(split)]
+        )
         for split in rows.splits
         if split != "train"
     }

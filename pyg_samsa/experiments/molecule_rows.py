@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,11 @@ from pyg_samsa.datasets.molecule_descriptors import cached_descriptors
 from pyg_samsa.datasets.splits import split_sizes
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.predict import MoleculeInputs
+from pyg_samsa.predict.stored_vectors import BLOCK_ROWS, StoredVectors, Vectors
 from pyg_samsa.training.losses import clip_to_bounds
 
 _HINT = "Set predictor.members network."
+_IN_MEMORY = 2**28  # bytes of vectors; more are read from mapped files
 
 
 class MoleculeRows:
@@ -43,6 +45,7 @@ class MoleculeRows:
         bound = getattr(dataset._data, "y_bound", None)
         self.bound: np.ndarray | None = None if bound is None else bound.numpy()
         self.extra_columns = tuple(getattr(dataset.features, "extra_columns", ()))
+        self._read_by_network = tuple(getattr(dataset.features, "descriptors", ()))
         self.standardize = tuple(getattr(dataset.features, "standardize", ()))
         self._vectors: dict[str, np.ndarray] = {}
         self._inputs: dict[str, MoleculeInputs] = {}
@@ -74,20 +77,25 @@ class MoleculeRows:
         """Return the rows that are not test rows, sorted."""
         return np.sort(np.concatenate([rows for split, rows in self.splits.items() if split != "test"]))
 
-    def vectors(self, names: Sequence[str], *, progress: bool = False) -> np.ndarray:
-        """Return descriptors and extra columns of all molecules, float32 [G, F].
+    def vectors(self, names: Sequence[str], *, progress: bool = False) -> Vectors:
+        """Return descriptors and extra columns of all molecules, float32 [G, F]: an array, or what reads mapped files.
 
         Args:
             names: Names of the descriptors.
             progress: Whether to show a progress bar.
         """
-        missing = [name for name in names if name not in self._vectors]
-        for name in missing:
+        parts = [*(self._stored(name, progress=progress) for name in names), self.extra()]
+        stored = StoredVectors(parts)
+        return stored if 4 * stored.shape[0] * stored.shape[1] > _IN_MEMORY else np.asarray(stored)
+
+    def _stored(self, name: str, *, progress: bool = False) -> np.ndarray:
+        """Return descriptors of all molecules [G, F] in the number type in which they are stored."""
+        if name not in self._vectors:
             if self.folder is None:
                 self._vectors[name] = compute_descriptors(self.smiles, [name], progress=progress)
             else:
                 self._vectors[name] = cached_descriptors(name, self.smiles, self.folder, progress=progress).numpy()
-        return np.concatenate([*(self._vectors[name] for name in names), self.extra()], axis=1)
+        return self._vectors[name]
 
     def extra(self) -> np.ndarray:
         """Return the extra columns of all molecules, float32 [G, len(extra_columns)]."""
@@ -95,15 +103,26 @@ class MoleculeRows:
             return np.empty((len(self.smiles), 0), np.float32)
         return self.dataset._data.graph_features[:, -len(self.extra_columns) :].numpy()
 
-    def inputs(self, split: str) -> MoleculeInputs:
-        """Return the molecules of a split as predictors read them; they are parsed once."""
+    def inputs(self, split: str) -> Iterator[MoleculeInputs]:
+        """Yield the molecules of a split as predictors read them, at most 8,192 at a time; few are parsed once.
+
+        Args:
+            split: Name of the split.
+        """
+        rows = self.splits[split]
+        if len(rows) > BLOCK_ROWS:
+            yield from (self._read(rows[begin : begin + BLOCK_ROWS]) for begin in range(0, len(rows), BLOCK_ROWS))
+            return
         if split not in self._inputs:
-            rows = self.splits[split]
-            texts = [self.smiles[row] for row in rows]
-            parsed = join_parsed([parsed for _, parsed in parse_stream(in_chunks(texts))])
-            extra = dict(zip(self.extra_columns, self.extra()[rows].T, strict=True))
-            self._inputs[split] = MoleculeInputs(parsed, extra)
-        return self._inputs[split]
+            self._inputs[split] = self._read(rows)
+        yield self._inputs[split]
+
+    def _read(self, rows: np.ndarray) -> MoleculeInputs:
+        parsed = join_parsed([parsed for _, parsed in parse_stream(in_chunks([self.smiles[row] for row in rows]))])
+        kept = rows[parsed.kept]
+        stored = {name: np.asarray(self._stored(name)[kept], np.float32) for name in self._read_by_network}
+        extra = dict(zip(self.extra_columns, self.extra()[rows].T, strict=True))
+        return MoleculeInputs(parsed._replace(descriptors=stored), extra)
 
 
 def smiles_of(dataset: Any, name: str, *, hint: str = _HINT) -> Sequence[str]:

@@ -48,7 +48,9 @@ class FeatureLevels(NamedTuple):
 
 
 @torch.no_grad()
-def fit_feature_levels(features: Shaped[Tensor, "G F"], count: int) -> FeatureLevels:
+def fit_feature_levels(
+    features: Shaped[Tensor, "G F"], count: int, rows: Int[Tensor, " n"] | None = None
+) -> FeatureLevels:
     r"""Choose thresholds from the values of the training rows.
 
     The thresholds of a feature are quantiles of its values above the smallest one, at most 12. A level that fewer than
@@ -56,8 +58,9 @@ def fit_feature_levels(features: Shaped[Tensor, "G F"], count: int) -> FeatureLe
     largest variance :math:`p_j (1 - p_j)` are taken; if fewer, the others are never reached.
 
     Args:
-        features: Features of G training rows, with NaN where a value is missing.
+        features: Features of G rows, with NaN where a value is missing.
         count: Number M of levels, at least 1.
+        rows: The training rows among them; None for all.
 
     Raises:
         ConfigError: There are no rows, or ``count`` is below 1.
@@ -67,12 +70,12 @@ def fit_feature_levels(features: Shaped[Tensor, "G F"], count: int) -> FeatureLe
         >>> levels.feature.tolist(), levels.threshold.tolist(), levels.share.tolist()
         ([0, 0], [1.0, inf], [0.5, 0.0])
 
-    Cost: O(F G log G).
+    Cost: O(F n log n) time, and the memory of 64 features.
     """
     check_integer("count", count)
-    if not len(features):
+    if not (len(features) if rows is None else len(rows)):
         raise ConfigError("features", list(features.shape), "at least one row")
-    chunks = [_levels(part, start) for start, part in _chunks(features)]
+    chunks = [_levels(part if rows is None else part[rows], start) for start, part in _chunks(features)]
     feature, threshold, share = (torch.cat(parts) for parts in zip(*chunks, strict=True))
     chosen = torch.argsort(share * (1 - share), descending=True, stable=True)[:count].sort().values
     unused = count - len(chosen)

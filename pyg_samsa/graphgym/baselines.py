@@ -12,7 +12,7 @@ from pyg_samsa.graphgym.graphormer import make_structure, uses_structure
 from pyg_samsa.graphgym.network import _features, encoding_options, level, node_width, refuse_layer_type
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import GPS_LAYERS, LAYERS_OF_HEAD, NORM_HEAD, SHRINKING_HEAD, UNSET_FLOAT
-from pyg_samsa.graphgym.share import train_graph_features
+from pyg_samsa.graphgym.share import graph_features
 from pyg_samsa.nn.encoding.joined_encoder import without_computed
 from pyg_samsa.nn.models.message_passing import ACTIVATIONS, GNN, MOST, POOLS
 from pyg_samsa.options import check_integer, check_memory, check_probability
@@ -63,7 +63,7 @@ class GNNNetwork(BatchNetwork):
             GNN(in_channels, dim_out, edge_channels=edge_channels, layer=self.layer, level=level(), **options),
             **encoders,
         )
-        fit_graph_features(self, train_graph_features())
+        fit_graph_features(self, *graph_features())
 
 
 class GCNNetwork(GNNNetwork):

@@ -34,7 +34,7 @@ from pyg_samsa.graphgym.settings import (
     value_of,
     values_for,
 )
-from pyg_samsa.graphgym.share import train_graph_features
+from pyg_samsa.graphgym.share import graph_features
 from pyg_samsa.nn import OPERATORS, SAMSA, TOKENIZERS, BagOfFeatures, PointNet, SAMSAOptions
 from pyg_samsa.nn.conv.local_layers import GATED_BY_DISTANCE
 from pyg_samsa.nn.conv.operators import operator_options
@@ -105,7 +105,7 @@ class SAMSANetwork(BatchNetwork):
             )
         super().__init__(network, **encoders)
         self.head = None if head is None else head(dim_in=options["channels"], dim_out=dim_out)
-        fit_graph_features(self, train_graph_features())
+        fit_graph_features(self, *graph_features())
 
     def forward(self, batch: Any) -> tuple[Any, Any]:
         """Return (prediction, target) of a batch."""

@@ -17,7 +17,7 @@ during a run. ``dim_in``, ``dim_out`` and ``num_splits`` are GraphGym's own; thi
 =================== =====================================================================================
 
 All of them are None, 0 or False where the data set is not one of this package and says nothing. Features of whole
-graphs are no plain values: `train_graph_features` has those of the training rows, from which networks take their scale.
+graphs are no plain values: `graph_features` returns them with the training rows, from which networks take their scale.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ UNKNOWN: dict[str, Any] = {
 }
 
 
-_train_graph_features: Tensor | None = None
+_graph_features: tuple[Tensor, Tensor] | tuple[None, None] = (None, None)
 
 
 def describe(dataset: Any | None) -> None:
@@ -52,8 +52,9 @@ def describe(dataset: Any | None) -> None:
         >>> cfg.share.task is None, cfg.share.num_dims
         (True, 0)
     """
-    global _train_graph_features
-    _train_graph_features = getattr(dataset, "train_graph_features", None)
+    global _graph_features
+    features = getattr(dataset, "graph_features", None)
+    _graph_features = (None, None) if dataset is None or features is None else (features, dataset.split_idx["train"])
     values = dict(UNKNOWN)
     if dataset is not None:
         task, features = dataset.task, dataset.features
@@ -81,15 +82,15 @@ def describe(dataset: Any | None) -> None:
         share.freeze()
 
 
-def train_graph_features() -> Tensor | None:
-    """Return the features of the training graphs [G, F] of the described data set, or None.
+def graph_features() -> tuple[Tensor, Tensor] | tuple[None, None]:
+    """Return the features of all graphs [G, F] of the described data set, and its training rows; None without features.
 
     Example:
         >>> describe(None)
-        >>> train_graph_features() is None
-        True
+        >>> graph_features()
+        (None, None)
     """
-    return _train_graph_features
+    return _graph_features
 
 
 def _plain(channels: Any) -> Any:

@@ -11,7 +11,7 @@ from pyg_samsa.functional.feature_scale import fit_feature_scale, scale_features
 from pyg_samsa.nn.dropout import Dropout
 from pyg_samsa.nn.precision import in_full_precision
 from pyg_samsa.options import check_integer, check_probability
-from pyg_samsa.typing import Float, Shaped
+from pyg_samsa.typing import Float, Int, Shaped
 
 
 class GraphFeatures(Module):
@@ -80,14 +80,15 @@ class GraphFeatures(Module):
         reset(self.net)
 
     @torch.no_grad()
-    def fit(self, features: Shaped[Tensor, "G F"]) -> None:
+    def fit(self, features: Shaped[Tensor, "G F"], rows: Int[Tensor, " n"] | None = None) -> None:
         r"""Set mean and deviation, or the levels, to those of the training graphs; missing values (NaN) are left out.
 
         .. math::
             \mu = \frac{1}{n} \sum_b l(u_b), \qquad \sigma = \sqrt{\frac{1}{n} \sum_b (l(u_b) - \mu)^2}
 
         Args:
-            features: Features of the training graphs.
+            features: Features of G graphs.
+            rows: The training graphs among them; None for all.
 
         Raises:
             ShapeError: They have another width.
@@ -101,12 +102,11 @@ class GraphFeatures(Module):
         """
         self._check(features)
         if self.levels:
-            for name, values in (
-                fit_feature_levels(features.to(self.level_threshold.dtype), self.levels)._asdict().items()
-            ):
+            levels = fit_feature_levels(features.to(self.level_threshold.dtype), self.levels, rows)
+            for name, values in levels._asdict().items():
                 getattr(self, f"level_{name}").copy_(values)
             return
-        center, scale = fit_feature_scale(features)
+        center, scale = fit_feature_scale(features, rows)
         self.center.copy_(center)
         self.scale.copy_(scale)
 

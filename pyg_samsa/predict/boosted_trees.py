@@ -17,11 +17,13 @@ from pyg_samsa.errors import ConfigError, DataIntegrityError, MissingDependencyE
 from pyg_samsa.hub.folder import COPY_AGAIN
 from pyg_samsa.io.files import file_hash
 from pyg_samsa.options import Option, check_options, keep_plain
+from pyg_samsa.predict.stored_vectors import BLOCK_ROWS, StoredVectors, Vectors, blocks_of
 from pyg_samsa.predict.vector_model import LEAST, VectorModel, log_odds, thread_limit
 
 MODELS = ("sklearn", "lightgbm")
 LOSSES = ("absolute", "squared")
 _MAX_BINS = 63
+_SAMPLED_ROWS = 2**14  # from which LightGBM takes the limits of its bins; it holds them in memory
 
 
 @dataclass(frozen=True)
@@ -102,10 +104,10 @@ class BoostedTrees(VectorModel):
 
     def fit(
         self,
-        x: np.ndarray,
+        x: Vectors,
         y: np.ndarray,
         *,
-        validation: tuple[np.ndarray, np.ndarray] | None = None,
+        validation: tuple[Vectors, np.ndarray] | None = None,
         patience: int = 50,
         on_target: Callable[[float], None] = lambda _: None,
     ) -> BoostedTrees:
@@ -124,7 +126,7 @@ class BoostedTrees(VectorModel):
         if validation is not None and self.options.model != "lightgbm":
             raise ConfigError("boosting.model", self.options.model, "'lightgbm' with validation rows")
         self.width = x.shape[1]
-        self.columns = np.flatnonzero(~(np.isnan(x).all(0) | (x == x[:1]).all(0))) if len(x) else self.columns
+        self.columns = _varying(x) if len(x) else self.columns
         x = self._select(x)
         held_out = None if validation is None else (self._select(validation[0]), validation[1], patience)
         if self.task.kind == "multiclass":
@@ -147,7 +149,7 @@ class BoostedTrees(VectorModel):
                 on_target(1)
         return self
 
-    def _predict(self, x: np.ndarray) -> np.ndarray:
+    def _predict(self, x: Vectors) -> np.ndarray:
         x = self._select(x)
         out = np.empty((len(x), self.task.num_targets))
         if not len(x):
@@ -194,11 +196,13 @@ class BoostedTrees(VectorModel):
         _check_shape(self, len(described), path)
         self.models = [_load_model(model, self, path) for model in described]
 
-    def _select(self, x: np.ndarray) -> np.ndarray:
-        x = np.ascontiguousarray(x[:, self.columns], dtype=np.float32)
-        return x if x.shape[1] else np.zeros((len(x), 1), np.float32)
+    def _select(self, x: Vectors) -> Vectors:
+        if isinstance(x, StoredVectors) and len(self.columns):
+            return x.select(self.columns)
+        selected = np.ascontiguousarray(np.asarray(x)[:, self.columns], dtype=np.float32)
+        return selected if selected.shape[1] else np.zeros((len(x), 1), np.float32)
 
-    def _fit_classes(self, x: np.ndarray, y: np.ndarray, held_out: Any) -> None:
+    def _fit_classes(self, x: Vectors, y: np.ndarray, held_out: Any) -> None:
         self.classes, numbers = np.unique(y, return_inverse=True)
         if len(self.classes) == 1:
             self.models = [0.0]
@@ -210,6 +214,16 @@ class BoostedTrees(VectorModel):
         options = self.options
         model = _limited(options.threads, _train, x, numbers, held_out, kind="multiclass", options=options)
         self.models = [model]
+
+
+def _varying(x: Vectors) -> np.ndarray:
+    """Return the numbers of the columns that are neither constant nor without values."""
+    first = np.asarray(x[:1])
+    constant, missing = np.ones(x.shape[1], bool), np.ones(x.shape[1], bool)
+    for block in blocks_of(x):
+        constant &= (block == first).all(0)
+        missing &= np.isnan(block).all(0)
+    return np.flatnonzero(~(constant | missing))
 
 
 def _limited(threads: int, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
@@ -227,7 +241,7 @@ def _target_of(held_out: Any, number: int) -> Any:
     return (x[known], column[known], patience) if known.any() else None
 
 
-def _fit_target(x: np.ndarray, column: np.ndarray, held_out: Any, *, kind: str, options: BoostingOptions) -> Any:
+def _fit_target(x: Vectors, column: np.ndarray, held_out: Any, *, kind: str, options: BoostingOptions) -> Any:
     """Fit one target; a label that all molecules share becomes a number, its log-odds."""
     known = ~np.isnan(column)
     y = column[known]
@@ -238,10 +252,10 @@ def _fit_target(x: np.ndarray, column: np.ndarray, held_out: Any, *, kind: str, 
     return _train(x[known], y, held_out, kind=kind, options=options)
 
 
-def _train(x: np.ndarray, y: np.ndarray, held_out: Any, *, kind: str, options: BoostingOptions) -> Any:
+def _train(x: Vectors, y: np.ndarray, held_out: Any, *, kind: str, options: BoostingOptions) -> Any:
     weights = _balanced(y) if options.balance and kind != "regression" else None
     if options.model == "sklearn":
-        return _build_sklearn(kind, options).fit(x, y, sample_weight=weights)
+        return _build_sklearn(kind, options).fit(np.asarray(x), y, sample_weight=weights)
     import lightgbm
 
     objective = {"absolute": "regression_l1", "squared": "regression"}[options.loss] if kind == "regression" else kind
@@ -253,17 +267,43 @@ def _train(x: np.ndarray, y: np.ndarray, held_out: Any, *, kind: str, options: B
         "feature_fraction": options.column_share,
         "seed": options.seed,
         "num_threads": options.threads,
+        "bin_construct_sample_cnt": _SAMPLED_ROWS,
         "deterministic": True,
         "force_row_wise": True,
         "verbosity": -1,
         **({"num_class": int(y.max()) + 1} if kind == "multiclass" else {}),
     }
-    data = lightgbm.Dataset(x, y, weight=weights, params={"verbosity": -1})
+    data = _data_of(x, y, weight=weights, params={"verbosity": -1})
     if held_out is None:
         return lightgbm.train(settings, data, options.trees)
     stop = lightgbm.early_stopping(held_out[2], verbose=False)
-    held_out_data = lightgbm.Dataset(held_out[0], held_out[1], reference=data)
+    held_out_data = _data_of(held_out[0], held_out[1], reference=data)
     return lightgbm.train(settings, data, options.trees, valid_sets=[held_out_data], callbacks=[stop])
+
+
+def _data_of(x: Vectors, y: np.ndarray, **options: Any) -> Any:
+    """Return LightGBM's data set of vectors; those in files are read in blocks, with the same result."""
+    import lightgbm
+
+    if not isinstance(x, StoredVectors):
+        return lightgbm.Dataset(x, y, **options)
+
+    class Rows(lightgbm.Sequence):
+        batch_size = BLOCK_ROWS
+
+        def __getitem__(self, place: Any) -> np.ndarray:
+            rows = np.asarray(x[place if isinstance(place, slice) else slice(place, place + 1)], np.float64)
+            return rows if isinstance(place, slice) else rows[0]
+
+        def __len__(self) -> int:
+            return len(x)
+
+    class Data(lightgbm.Dataset):
+        def get_params(self) -> dict[str, Any]:
+            # LightGBM leaves out some that change the data: the seed, and the least rows of a leaf.
+            return dict(self.params or {})
+
+    return Data(Rows(), y, **options)
 
 
 def _balanced(y: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pyg_samsa.chem.descriptors import fragment_columns
 from pyg_samsa.errors import DataIntegrityError
-from pyg_samsa.functional.feature_scale import fit_feature_scale, scale_features
+from pyg_samsa.functional.feature_scale import fit_scale_of_blocks, scale_block, scale_features
 from pyg_samsa.hub.folder import COPY_AGAIN
 from pyg_samsa.hub.load import read_weights
 from pyg_samsa.options import Option, check_options, keep_plain
@@ -25,6 +25,7 @@ from pyg_samsa.predict.molecule_kernel import (
     KernelRows,
     search_numbers,
 )
+from pyg_samsa.predict.stored_vectors import Vectors, blocks_of, select_columns
 from pyg_samsa.predict.vector_model import LEAST, VectorModel, log_odds, thread_limit
 
 ARRAYS = "gp.safetensors"
@@ -127,9 +128,7 @@ class GaussianProcess(VectorModel):
         self.training = KernelRows(np.empty((0, 0), np.float32), np.empty((0, 0), np.uint8), np.empty(0))
         self.targets: list[FittedTarget | float] = []
 
-    def fit(
-        self, x: np.ndarray, y: np.ndarray, *, on_target: Callable[[float], None] = lambda _: None
-    ) -> GaussianProcess:
+    def fit(self, x: Vectors, y: np.ndarray, *, on_target: Callable[[float], None] = lambda _: None) -> GaussianProcess:
         """Fit the processes.
 
         Args:
@@ -159,8 +158,8 @@ class GaussianProcess(VectorModel):
                 on_target(1 / len(columns) if self.task.kind == "multiclass" else 1)
         return self
 
-    def _predict(self, x: np.ndarray) -> np.ndarray:
-        given, out = self._rows(x), np.empty((len(x), self.task.num_targets))
+    def _predict(self, x: Vectors) -> np.ndarray:
+        given, out = self._rows(np.asarray(x)), np.empty((len(x), self.task.num_targets))
         with thread_limit(self.options.threads):
             for start in range(0, len(given), _CHUNK):
                 chunk = slice(start, start + _CHUNK)
@@ -211,19 +210,22 @@ class GaussianProcess(VectorModel):
         if not fits:
             raise DataIntegrityError(path, f"the shapes of {ARRAYS}", "others", hint=COPY_AGAIN)
 
-    def _fit_inputs(self, x: np.ndarray, kept: np.ndarray) -> None:
+    def _fit_inputs(self, x: Vectors, kept: np.ndarray) -> None:
         """Set the scale of properties, the fragments that occur, and the training rows."""
-        x = np.asarray(x, np.float32)
         self.fragments = np.zeros(self.width, bool)
         if self.descriptors:
             marked = fragment_columns(self.descriptors)
             self.fragments[: len(marked)] = marked[: self.width]
         properties = ~self.fragments
         self.center, self.scale = torch.zeros(self.width), torch.zeros(self.width)
-        center, scale = fit_feature_scale(torch.from_numpy(x[:, properties]))
+        read, rows = select_columns(x, np.flatnonzero(properties)), scale_block(int(properties.sum()))
+        center, scale = fit_scale_of_blocks(
+            lambda: (torch.from_numpy(block.astype(np.float32, copy=False)) for block in blocks_of(read, rows))
+        )
         self.center[properties], self.scale[properties] = center.float(), scale.float()
-        self.seen = self.fragments & (x[kept] > 0).any(0)
-        self.training = self._rows(x[kept])
+        used = np.asarray(x[kept])
+        self.seen = self.fragments & (used > 0).any(0)
+        self.training = self._rows(used)
 
     def _varies(self) -> np.ndarray:
         return (self.scale > 0).numpy() & ~self.fragments

@@ -19,6 +19,7 @@ from pyg_samsa.hub.json_file import read_json, read_steps, write_json
 from pyg_samsa.io.extra_column import ExtraColumn
 from pyg_samsa.io.files import atomic_directory
 from pyg_samsa.nn.target_scale import scale_of
+from pyg_samsa.predict.stored_vectors import StoredVectors, Vectors, blocks_of
 from pyg_samsa.task import Task
 
 FORMAT = 2
@@ -79,7 +80,7 @@ class VectorModel(ABC):
         """Set the attributes of a model that is not fitted."""
 
     @abstractmethod
-    def _predict(self, x: np.ndarray) -> np.ndarray:
+    def _predict(self, x: Vectors) -> np.ndarray:
         """Return what `predict` returns, with standardised values for regressions."""
 
     @abstractmethod
@@ -90,7 +91,7 @@ class VectorModel(ABC):
     def _read(self, content: Mapping[str, Any], path: Path) -> None:
         """Set the attributes of a saved model from its description, which was read from ``path``."""
 
-    def predict(self, x: np.ndarray) -> np.ndarray:
+    def predict(self, x: Vectors) -> np.ndarray:
         """Return logits of labels (log-odds) and classes (log-probabilities), or values of regressions.
 
         Args:
@@ -104,6 +105,8 @@ class VectorModel(ABC):
         """
         if x.shape[1] != self.width:
             raise ConfigError("x", f"{x.shape[1]} columns", f"{self.width}, as in training")
+        if isinstance(x, StoredVectors):
+            return np.concatenate([np.empty((0, self.task.num_targets)), *map(self.predict, blocks_of(x))])
         return self._predict(x) * self.target_std + self.target_mean
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
@@ -193,7 +196,7 @@ class VectorModel(ABC):
             raise DataIntegrityError(path, expected, f"another one ({error})", hint=COPY_AGAIN) from None
         return model
 
-    def readable(self, x: np.ndarray) -> np.ndarray:
+    def readable(self, x: Vectors) -> np.ndarray:
         """Return values or probabilities [G, C], see :meth:`Task.readable <pyg_samsa.task.Task.readable>`.
 
         Example:

@@ -130,7 +130,7 @@ class RunPlan(Plan):
 
     Args:
         dataset: The data set with its ``task``, ``features`` and ``split_idx``; regression targets are scaled by its
-            ``target_scale`` if it has one, and features of whole graphs by its ``train_graph_features``.
+            ``target_scale`` if it has one, and features of whole graphs by its ``graph_features``.
         loss: ``loss(prediction, target) -> scalar``.
         metrics: Fresh metrics by name.
         batches: Sizes of batches.
@@ -170,7 +170,8 @@ class RunPlan(Plan):
             x = torch.cat([as_columns(graph.x) for graph in graphs])
             reference = fit_masked(network, x, torch.cat(edges) if edges else None)
             return network, MaskedLoss(network.columns, reference)
-        fit_graph_features(network, getattr(self.dataset, "train_graph_features", None))
+        features = getattr(self.dataset, "graph_features", None)
+        fit_graph_features(network, features, self.dataset.split_idx["train"])
         scale = getattr(self.dataset, "target_scale", None)
         if scale is None:
             return network, self.loss

@@ -109,12 +109,13 @@ def with_target_scale(network: nn.Module, mean: Tensor, std: Tensor) -> tuple[nn
     return network, scale
 
 
-def fit_graph_features(network: nn.Module, features: Tensor | None) -> None:
+def fit_graph_features(network: nn.Module, features: Tensor | None, rows: Tensor | None = None) -> None:
     """Fit the scale of the features of whole graphs to the training rows; a network without such features is left.
 
     Args:
         network: ``forward(batch) -> (prediction, target)``; the encoder is its attribute ``graph_features``.
-        features: Features of the training rows [n, F], with NaN where a value is missing; None without features.
+        features: Features of G graphs [G, F], with NaN where a value is missing; None without features.
+        rows: The training rows among them, int64 [n]; None for all.
 
     Raises:
         ConfigError: The network reads features, and there are none.
@@ -133,4 +134,4 @@ def fit_graph_features(network: nn.Module, features: Tensor | None) -> None:
     if features is None:
         hint = "Add them to the data set, for example with pyg_samsa.datasets.add_descriptors."
         raise ConfigError("graph_features", None, f"{encoder.in_channels} features of every graph", hint=hint)
-    encoder.fit(features)
+    encoder.fit(features, rows)

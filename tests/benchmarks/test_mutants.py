@@ -5,6 +5,7 @@ from benchmarks.mutants import (
     Mutant,
     Trial,
     draw,
+    failed_tests,
     find_places,
     mirrored_tests,
     mutate,
@@ -134,6 +135,16 @@ def test_tests_that_fail_by_themselves_are_an_error(repository, tmp_path_factory
     trial = Trial(repository("assert larger(1, 2)"), tmp_path_factory.mktemp("copy"), 120)
     with pytest.raises(RuntimeError, match="fail without any change"):
         trial.check([Mutant("pyg_samsa/metrics/larger.py", 9, "", 0, "", "")])
+
+
+def test_names_of_failed_tests_may_hold_blanks():
+    output = """..F
+FAILED tests/test_a.py::test_b[predictor.folds 3 - x] - assert 1 == 2 - 1
+FAILED tests/test_a.py::test_c
+ERROR tests/test_d.py - ImportError: no module
+1 failed"""
+    expected = ["tests/test_a.py::test_b[predictor.folds 3 - x]", "tests/test_a.py::test_c", "tests/test_d.py"]
+    assert failed_tests(output) == expected
 
 
 def test_the_time_is_limited(repository, tmp_path_factory):

@@ -39,3 +39,4 @@ def test_the_column_that_is_asked_for_decides():
     assert find_molecule(["CCO", "N"], ["CCN", "C"], "2") == 1
     assert find_molecule(["CCO", "y"], ["CCN", "1"], "2") is None
     assert find_molecule(["C", "y"], ["CCN", "1"], "C") is None  # the name of a column
+    assert find_molecule(["1", "y", "C"], ["CCN"]) is None  # the next row is shorter

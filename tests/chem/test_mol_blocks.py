@@ -1,6 +1,7 @@
 import pytest
 from rdkit import Chem
 
+from pyg_samsa.chem import mol_blocks
 from pyg_samsa.chem.descriptors import descriptor_function
 from pyg_samsa.chem.mol_blocks import UNREADABLE, block_smiles, parse_blocks, smiles_block
 from pyg_samsa.chem.parsing import parse_molecules
@@ -44,3 +45,9 @@ def test_large_molecules_get_an_empty_block():
     assert block_smiles(smiles_block("C" * 1_000)) == "C" * 1_000
     assert smiles_block("C" * 1_001, "long").splitlines()[0] == "long"
     assert block_smiles(smiles_block("C" * 1_001)) == ""
+
+
+@pytest.mark.parametrize(("smiles", "read"), [("[CH3:111][13CH3:222]", True), ("[CH3:111][13CH3:2222]", False)])
+def test_very_long_texts_are_not_read(smiles, read, monkeypatch):
+    monkeypatch.setattr(mol_blocks, "SAFE_ATOMS", 2)  # 20 characters
+    assert bool(block_smiles(smiles_block(smiles))) == read

@@ -229,6 +229,8 @@ def test_the_encoders_of_networks_take_these_features():
         ("CC(C)(C)(C)C", " (C1, counted from 0, has too many bonds)"),
         ("c1ccnc1", " (no double bonds fit its aromatic ring; is an [nH] missing?)"),
         ("c1cccc1", " (no double bonds fit its aromatic ring)"),
+        ("c1csccc1", " (no double bonds fit its aromatic ring)"),
+        ("CN=Cc1csccc1", " (no double bonds fit its aromatic ring)"),
         ("[nH]1ccccc1", " (no double bonds fit its aromatic ring)"),
         ("CCc", " (C2, counted from 0, is aromatic and in no ring)"),
         ("C1CC", " (ring 1 is not closed)"),

@@ -89,29 +89,48 @@ def test_a_damaged_file_is_made_again(damage, tmp_path, caplog):
     if damage == "cut":
         path.write_bytes(path.read_bytes()[:500])
     elif damage == "bit":
-        content["pe"][0, 1] += 1
+        content["values"][0, 1] += 1
         torch.save(content, path)
     elif damage == "other":
-        torch.save({"format": 1, "edges": "0" * 64}, path)
+        torch.save({"format": 2, "source": "0" * 64}, path)
     else:
-        content["pe"] = content["pe"][:, :3]
+        content["values"] = content["values"][:, :3]
         torch.save(content, path)
     again = add_encoding(dataset_of(), "rwse", 4, folder=tmp_path, progress=False)
     assert torch.equal(good._data.pe, again._data.pe)
     assert len([line for line in caplog.messages if "computed again" in line and path.name in line]) == 1
-    assert torch.equal(torch.load(path, weights_only=True)["pe"], good._data.pe)
+    assert torch.equal(torch.load(path, weights_only=True)["values"], good._data.pe)
 
 
-@pytest.mark.parametrize(("kind", "again"), [("rwse", False), ("lap", True)])
-def test_eigenvectors_of_earlier_versions_are_made_again(kind, again, tmp_path):
+@pytest.mark.parametrize(("kind", "before"), [("rwse", 1), ("lap", 2)])
+def test_encodings_of_earlier_versions_are_made_again(kind, before, tmp_path):
     good = add_encoding(dataset_of(), kind, 4, folder=tmp_path, progress=False)
     (path,) = (tmp_path / "encodings").glob("*.pt")
-    zeros = torch.zeros_like(good._data.pe)
-    torch.save(
-        torch.load(path, weights_only=True) | {"format": 1, "pe": zeros, "sha256": encodings._digest(zeros)}, path
-    )
-    found = add_encoding(dataset_of(), kind, 4, folder=tmp_path, progress=False)._data.pe
-    assert torch.equal(found, good._data.pe if again else zeros)
+    content = torch.load(path, weights_only=True)
+    assert content["format"] == before + 1
+    torch.save(content | {"format": before, "values": torch.zeros_like(good._data.pe)}, path)
+    assert torch.equal(add_encoding(dataset_of(), kind, 4, folder=tmp_path, progress=False)._data.pe, good._data.pe)
+
+
+@pytest.mark.parametrize("kind", ["lap", "rwse", "spectrum"])
+def test_parts_are_those_of_the_whole(kind, tmp_path, monkeypatch):
+    dataset = dataset_of((5, 1, 3, 8, 2, 2, 9))
+    whole = add_encoding(dataset, kind, 4, folder=tmp_path / "whole", progress=False)._data.pe
+    monkeypatch.setattr(encodings, "_PART_NODES", 8)
+    monkeypatch.setattr(encodings, "_HASHED_EDGES", 5)
+    parts = add_encoding(dataset, kind, 4, folder=tmp_path / "parts", progress=False)._data.pe
+    torch.testing.assert_close(parts, whole, rtol=0, atol=1e-7)
+    names = [[path.name for path in (tmp_path / name / "encodings").glob("*")] for name in ("whole", "parts")]
+    assert [name for name in names[0] if name.endswith(".pt")] == [name for name in names[1] if name.endswith(".pt")]
+    assert not any(name.endswith("-parts") for name in names[1])
+
+
+def test_an_edge_that_leaves_its_graph_in_a_later_part(tmp_path, monkeypatch):
+    monkeypatch.setattr(encodings, "_PART_NODES", 4)
+    dataset = dataset_of((4, 3, 3))
+    dataset._data.edge_index[0, -1] = 3
+    with pytest.raises(ShapeError, match="edge_index: got 0 to 3, expected numbers of nodes of the same graph"):
+        add_encoding(dataset, "rwse", 2, folder=tmp_path, progress=False)
 
 
 def test_both_kinds_side_by_side(tmp_path):

@@ -4,10 +4,11 @@ import torch
 from torch_geometric.data import Batch
 
 from pyg_samsa.chem import compute_descriptors, convert_smiles
-from pyg_samsa.datasets import add_descriptors, molecule_descriptors
+from pyg_samsa.datasets import add_descriptors, base, molecule_descriptors
 from pyg_samsa.datasets.base import SplitDataset, molecules_to_prepared
 from pyg_samsa.datasets.features import MOLECULES
-from pyg_samsa.errors import ConfigError
+from pyg_samsa.datasets.molecule_descriptors import cached_descriptors
+from pyg_samsa.errors import ConfigError, SmilesError
 from pyg_samsa.task import Task
 
 SMILES = ["CCO", "[Na+].[Cl-]", "C", "c1ccccc1O", "CC(=O)N"]
@@ -33,10 +34,10 @@ def test_every_graph_and_every_batch_has_its_own(tmp_path):
     torch.testing.assert_close(batch.graph_features, expected[[3, 1]], rtol=0, atol=0, equal_nan=True)
     collated = Batch.from_data_list([widened[3], widened[1]])
     torch.testing.assert_close(collated.graph_features, batch.graph_features, equal_nan=True)
-    torch.testing.assert_close(widened.train_graph_features, expected[[0, 2]], equal_nan=True)
+    torch.testing.assert_close(widened.graph_features, expected, equal_nan=True)
     assert (widened.features.descriptors, widened.features.graph_channels) == (tuple(names), expected.size(1))
     assert "graph_features" not in dataset[0]
-    assert (dataset.train_graph_features, dataset.features.graph_channels) == (None, 0)
+    assert (dataset.graph_features, dataset.features.graph_channels) == (None, 0)
 
 
 def test_columns_that_are_there_stay_at_the_end(tmp_path):
@@ -73,6 +74,59 @@ def test_a_damaged_file_is_computed_again(tmp_path, caplog):
     again = add_descriptors(dataset_of(), ["maccs"], folder=tmp_path, progress=False)
     assert "computed again" in caplog.text
     assert torch.equal(again._data.graph_features, first._data.graph_features)
+
+
+@pytest.mark.parametrize("names", [["morgan_count"], ["rdkit2d"], ["maccs", "rdkit2d"]])
+def test_many_molecules_are_computed_in_parts_and_mapped(names, tmp_path, monkeypatch):
+    extra = torch.arange(5.0)[:, None]
+    whole = add_descriptors(dataset_of(graph_features=extra), names, folder=tmp_path / "whole", progress=False)
+    monkeypatch.setattr(molecule_descriptors, "_PART_ROWS", 2)
+    monkeypatch.setattr(base, "_MAPPED_BYTES", 1)
+    parts = add_descriptors(dataset_of(graph_features=extra), names, folder=tmp_path / "parts", progress=False)
+    assert parts.graph_features.dtype == torch.float32
+    torch.testing.assert_close(parts.graph_features, whole.graph_features, rtol=0, atol=0, equal_nan=True)
+    torch.testing.assert_close(parts[3].graph_features, whole[3].graph_features, rtol=0, atol=0, equal_nan=True)
+    left = sorted(path.suffix for path in (tmp_path / "parts" / "descriptors").iterdir())
+    assert left.count(".pt") == len(names)
+    assert not list((tmp_path / "parts" / "descriptors").glob("*-parts"))
+
+
+def test_a_computation_that_was_stopped_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(molecule_descriptors, "_PART_ROWS", 2)
+    whole = cached_descriptors("maccs", SMILES, tmp_path / "whole", progress=False)
+    compute, calls = molecule_descriptors.compute_descriptors, []
+
+    def stopped(smiles, names, **others):
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        calls.append(smiles)
+        return compute(smiles, names, **others)
+
+    monkeypatch.setattr(molecule_descriptors, "compute_descriptors", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        cached_descriptors("maccs", SMILES, tmp_path, progress=False)
+    (first, second) = sorted((tmp_path / "descriptors").glob("*-parts/*.pt"))
+    second.write_bytes(first.read_bytes())  # damaged: numbers of other molecules
+    calls.clear()
+    monkeypatch.setattr(
+        molecule_descriptors, "compute_descriptors", lambda *a, **b: calls.append(a[0]) or compute(*a, **b)
+    )
+    found = cached_descriptors("maccs", SMILES, tmp_path, progress=False)
+    assert calls == [SMILES[2:4], SMILES[4:]]
+    assert torch.equal(found, whole)
+    assert not list((tmp_path / "descriptors").glob("*-parts"))
+
+
+def test_a_molecule_that_cannot_be_read_is_named_by_its_row(tmp_path, monkeypatch):
+    monkeypatch.setattr(molecule_descriptors, "_PART_ROWS", 2)
+    with pytest.raises(SmilesError, match=r"row 4: .*'C\('") as caught:
+        cached_descriptors("maccs", ["C", "CC", "CCC", "C("], tmp_path, progress=False)
+    assert caught.value.row == 4
+    assert not list((tmp_path / "descriptors").glob("*-parts"))
+
+
+def test_no_molecules(tmp_path):
+    assert cached_descriptors("maccs", [], tmp_path, progress=False).shape == (0, 167)
 
 
 def test_wrong_arguments(tmp_path):

@@ -1,9 +1,14 @@
 import dataclasses
 
+import numpy as np
 import pytest
 
+from pyg_samsa.chem import compute_descriptors
+from pyg_samsa.datasets import add_descriptors
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.experiments.molecule_rows import smiles_of
+from pyg_samsa.experiments import molecule_rows
+from pyg_samsa.experiments.molecule_rows import MoleculeRows, smiles_of
+from pyg_samsa.predict.stored_vectors import StoredVectors
 
 
 @pytest.mark.parametrize("change", [{"level": "node"}, {"pairs": True}])
@@ -13,3 +18,34 @@ def test_only_whole_molecules_have_smiles(change, small):
     molecules.task = dataclasses.replace(molecules.task, **change)
     with pytest.raises(ConfigError, match="whole molecules"):
         smiles_of(molecules, "x")
+
+
+def test_models_on_vectors_in_files_are_those_on_vectors_in_memory(small, tmp_path, monkeypatch):
+    inputs = ("rdkit2d", "rdkit2d+morgan_count")
+    whole = small.fit(MoleculeRows(small.dataset(), "x", tmp_path), *inputs, gp_inputs=inputs)
+    monkeypatch.setattr(molecule_rows, "_IN_MEMORY", 0)
+    rows = MoleculeRows(small.dataset(), "x", tmp_path)
+    assert isinstance(rows.vectors(["maccs"]), StoredVectors)
+    parts = small.fit(rows, *inputs, gp_inputs=inputs)
+    assert [one.name for one in parts] == [one.name for one in whole]
+    assert len(parts) == 4
+    for part, expected in zip(parts, whole, strict=True):
+        for split in ("val", "test"):
+            np.testing.assert_array_equal(part.outputs[split], expected.outputs[split])
+
+
+def test_a_long_split_is_read_in_pieces(small, monkeypatch, tmp_path):
+    rows = MoleculeRows(add_descriptors(small.dataset(), ["maccs"], folder=tmp_path, progress=False), "x", tmp_path)
+    (whole,) = rows.inputs("train")
+    assert next(rows.inputs("train")) is whole
+    monkeypatch.setattr(molecule_rows, "BLOCK_ROWS", 15)
+    rows = rows.with_splits(rows.splits)  # which has read nothing yet
+    pieces = list(rows.inputs("train"))
+    assert [len(piece.smiles) for piece in pieces] == [15, 15, 10]
+    assert [text for piece in pieces for text in piece.smiles] == whole.smiles
+    # Descriptors come from the files of the data set and are not computed again.
+    monkeypatch.setattr("pyg_samsa.chem.descriptors.compute_descriptors", None)
+    found = np.concatenate([piece.descriptors(["maccs"]) for piece in pieces])
+    expected = compute_descriptors(whole.smiles, ["maccs"], progress=False)
+    np.testing.assert_array_equal(found, expected)
+    assert found.dtype == np.float32

@@ -103,3 +103,14 @@ def test_many_features_are_fitted_in_pieces():
     here = whole.feature == 140
     used = alone.share > 0
     assert whole.threshold[here].tolist() == alone.threshold[used].tolist()
+
+
+def test_levels_of_some_rows():
+    features = torch.randint(0, 5, (60, 3), generator=torch.Generator().manual_seed(0)).float()
+    rows = torch.arange(0, 60, 2)
+    for found, expected in zip(
+        fit_feature_levels(features, 9, rows), fit_feature_levels(features[rows], 9), strict=True
+    ):
+        assert torch.equal(found, expected)
+    with pytest.raises(ConfigError, match="at least one row"):
+        fit_feature_levels(features, 9, rows[:0])

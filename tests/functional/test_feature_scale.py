@@ -41,3 +41,19 @@ def test_the_result_has_the_type_of_the_scale():
 def test_no_rows_are_an_error():
     with pytest.raises(ConfigError, match="at least one row"):
         fit_feature_scale(torch.empty(0, 2))
+
+
+@pytest.mark.parametrize("block", [1, 7, 2**22])
+def test_rows_come_in_blocks(block, monkeypatch):
+    monkeypatch.setattr("pyg_samsa.functional.feature_scale._BLOCK", block)
+    features = torch.randn(23, 3, generator=torch.Generator().manual_seed(0)) * 5
+    features[::4, 1] = NAN
+    rows = torch.tensor([3, 20, 1, 2, 8, 8])
+    for used, chosen in ((None, features), (rows, features[rows])):
+        logs = chosen.double().sign() * chosen.double().abs().log1p()
+        known = [column[~column.isnan()] for column in logs.T]
+        center, scale = fit_feature_scale(features, used)
+        torch.testing.assert_close(center, torch.stack([column.mean() for column in known]))
+        torch.testing.assert_close(scale, torch.stack([column.std(correction=0) for column in known]))
+    with pytest.raises(ConfigError, match="at least one row"):
+        fit_feature_scale(features, torch.empty(0, dtype=torch.long))

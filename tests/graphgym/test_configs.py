@@ -67,7 +67,7 @@ class StandIn(InMemoryDataset):
         self.features = Features(self.in_channels, self.edge_channels, num_dims)
 
     @property
-    def train_graph_features(self):
+    def graph_features(self):
         return self._data.get("graph_features")
 
     def molecule(self, name, number, generator, options):

@@ -24,6 +24,6 @@ def test_networks_encode_features_of_graphs_by_levels_where_there_are_any(molecu
     cfg.samsa.graph_levels, cfg.samsa.graph_hidden, cfg.samsa.graph_dropout = 6, 10, 0.25
     assert network.SAMSANetwork(dim_in=9, dim_out=2).graph_features is None
     cfg.share.graph_channels = 4
-    monkeypatch.setattr(network, "train_graph_features", lambda: torch.rand(9, 4))
+    monkeypatch.setattr(network, "graph_features", lambda: (torch.rand(9, 4), None))
     features = network.SAMSANetwork(dim_in=9, dim_out=2).graph_features
     assert (features.levels, features.channels, features.net[0].p) == (6, 10, 0.25)

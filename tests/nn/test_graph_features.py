@@ -215,3 +215,14 @@ def test_defaults(defaults):
         "levels": 0,
     }
     assert expected.items() <= defaults(GraphFeatures).items()
+
+
+@pytest.mark.parametrize("levels", [0, 6])
+def test_the_training_rows_of_all_features_are_fitted(levels):
+    features = torch.randint(0, 5, (40, 3), generator=torch.Generator().manual_seed(0)).float()
+    rows = torch.arange(0, 40, 3)
+    found, expected = (GraphFeatures(3, 4, levels=levels) for _ in range(2))
+    found.fit(features, rows)
+    expected.fit(features[rows])
+    for name, value in expected.named_buffers():
+        assert torch.equal(found.get_buffer(name), value)

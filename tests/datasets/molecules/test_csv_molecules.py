@@ -250,7 +250,7 @@ def test_extra_columns(table):
     assert dataset[5].graph_features.tolist() == [[305.0, 1.25]]
     assert dataset[3].graph_features[0].isnan().tolist() == [False, True]
     train = dataset.split_idx["train"]
-    torch.testing.assert_close(dataset.train_graph_features[:, 0], 300.0 + train)
+    torch.testing.assert_close(dataset.graph_features[dataset.split_idx["train"], 0], 300.0 + train)
     assert "graph_features" not in table(header, rows, target_columns=["y"])[0]
 
 
