@@ -96,7 +96,7 @@ def _held(pid: int) -> float:
     return sum(int(lines.get(key, "0 kB").split()[0]) for key in ("RssAnon", "RssShmem")) / 1024
 
 
-def _config(folder: Path, table: Path, descriptors: Sequence[str]) -> Path:
+def _config(folder: Path, table: Path, descriptors: Sequence[str], members: str, encodings: str) -> Path:
     content = {
         "out_dir": str(folder / "results"),
         "num_threads": 1,
@@ -105,7 +105,8 @@ def _config(folder: Path, table: Path, descriptors: Sequence[str]) -> Path:
         "model": {"type": "samsa", "loss_fun": "l1"},
         "metric_best": "mae",
         "samsa": {"layers": 1, "channels": 8, "heads": 1, "num_samples": 4},
-        "predictor": {"members": "network"},
+        "pe": {"kind": encodings},
+        "predictor": {"members": members},
         "optim": {"optimizer": "adamW", "max_epoch": 1},
     }
     if descriptors:
@@ -121,6 +122,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rows", type=int, default=100_000, help="molecules of the table")
     parser.add_argument("--only-prepare", action="store_true", help="leave the training out")
     parser.add_argument("--descriptors", nargs="*", default=(), help="descriptors beside the graphs")
+    parser.add_argument("--encodings", default="none", help="positional encodings (default: none)")
+    parser.add_argument("--members", default="network", help="members of the predictor (default: network)")
     parser.add_argument("--workers", type=int, default=1, help="processes that convert molecules")
     parser.add_argument("--folder", type=Path, help="where table and data are kept; deleted at the end by default")
     given = parser.parse_args(arguments)
@@ -129,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         table = folder / "large.csv"
         write_table(table, given.rows)
-        config = _config(folder, table, given.descriptors)
+        config = _config(folder, table, given.descriptors, given.members, given.encodings)
         code = (
             "from pyg_samsa.datasets import CSVMolecules as C\n"
             f"C({str(folder / 'data')!r}, csv={str(table)!r}, workers={given.workers}, progress=False)"
