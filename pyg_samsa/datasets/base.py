@@ -208,6 +208,19 @@ def files_read() -> Iterator[list[Path]]:
         _read.reset(token)
 
 
+def note_read(path: str | os.PathLike[str]) -> None:
+    """Let `files_read` list a file.
+
+    Example:
+        >>> with files_read() as files:
+        ...     note_read("set.pt")
+        >>> files
+        [PosixPath('set.pt')]
+    """
+    if (files := _read.get()) is not None:
+        files.append(Path(path))
+
+
 def load_tensors(path: str | os.PathLike[str], *, mmap: bool = False, listed: bool = True) -> Any:
     """Read a file of tensors with ``torch.load(weights_only=True)``; with ``mmap``, parts are read when needed.
 
@@ -219,8 +232,8 @@ def load_tensors(path: str | os.PathLike[str], *, mmap: bool = False, listed: bo
     Raises:
         DataIntegrityError: The file is damaged, or holds more than tensors, containers, numbers and texts.
     """
-    if listed and (files := _read.get()) is not None:
-        files.append(Path(path))
+    if listed:
+        note_read(path)
     check_stored(Path(path))
     try:
         return torch.load(path, weights_only=True, map_location="cpu", mmap=mmap)
@@ -373,7 +386,7 @@ class SplitDataset(InMemoryDataset):
 
     @property
     def graph_features(self) -> Tensor | None:
-        """Features of all stored graphs, float32 [G, F]; None without such features.
+        """Features of all graphs, float32 [G, F]; None without such features.
 
         Example:
             >>> from pyg_samsa.datasets.features import Features
@@ -382,7 +395,7 @@ class SplitDataset(InMemoryDataset):
             >>> SplitDataset(graphs, Task("binary", ["active"]), Features(1)).graph_features.tolist()
             [[1.0], [2.0]]
         """
-        return self._data.get("graph_features")
+        return self._chosen(self._data["graph_features"]) if "graph_features" in self._data else None
 
     def get(self, idx: int) -> Data:
         """Return one graph, its integers int64, except shortest paths."""
@@ -418,7 +431,7 @@ class SplitDataset(InMemoryDataset):
         return self._chosen(sizes)
 
     def _chosen(self, values: Tensor) -> Tensor:
-        """Return the values of the graphs in this view of the data set, of one value per stored graph."""
+        """Return the values of the graphs in this view of the data set, of one row per stored graph."""
         return values if self._indices is None else values[torch.as_tensor(list(self._indices), dtype=torch.long)]
 
     def make_batch(self, rows: Sequence[int]) -> Batch:

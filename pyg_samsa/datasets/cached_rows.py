@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
+import mmap
 import os
 import shutil
-import tempfile
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,14 +20,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyg_samsa.datasets.base import is_mapped, load_tensors
-from pyg_samsa.errors import DataIntegrityError, SAMSAError
-from pyg_samsa.io.files import atomic_write, lock, remove_partial, writing
+from pyg_samsa.datasets.base import is_mapped, note_read
+from pyg_samsa.errors import ConfigError, DataIntegrityError, SAMSAError
+from pyg_samsa.io.files import atomic_write, lock, remove_partial
 from pyg_samsa.io.progress import progress_bar
 
 _LOGGER = logging.getLogger(__name__)
-_TYPES = (torch.uint8, torch.int16, torch.float32)
-_BLOCK = 2**22
+_TYPES: dict[np.dtype[Any], str] = {np.dtype(np.uint8): "U8", np.dtype(np.int16): "I16", np.dtype(np.float32): "F32"}
+_JOINED_VALUES = 2**22
+# Linux counts the whole mapping as memory that may be needed, unless it is told not to; Python has the flag since 3.13.
+_NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
+_checked: dict[tuple[str, int, int], str] = {}
 
 
 class Part(NamedTuple):
@@ -46,7 +53,7 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class RowFile:
-    """A file of numbers, float32 or small integers [N, F].
+    """A safetensors file of numbers, float32 or small integers [N, F].
 
     Args:
         path: The file.
@@ -56,8 +63,7 @@ class RowFile:
         shape: N and F.
 
     Example:
-        >>> file = RowFile(Path("walks.pt"), "positional encodings", 1, "0af3", (5, 2))
-        >>> file.parts_folder.name
+        >>> RowFile(Path("walks.safetensors"), "positional encodings", 1, "0af3", (5, 2)).parts_folder.name
         'walks-parts'
     """
 
@@ -79,37 +85,68 @@ class RowFile:
             number: Number of the part.
             part: The part.
         """
-        path = self.parts_folder / f"{number:06}.pt"
+        path = self.parts_folder / f"{number:06}{self.path.suffix}"
         return replace(self, path=path, source=f"{self.source} {part}", shape=(part.rows, self.shape[1]))
 
-    def read(self, *, tell: bool = False, listed: bool = True) -> Tensor | None:
+    def read(self, *, tell: bool = False) -> np.ndarray | None:
         """Return the numbers, mapped into memory if they are many; None if the file is missing or damaged.
 
         Args:
             tell: Whether a warning says that a damaged file is made again.
-            listed: Whether `pyg_samsa.datasets.base.files_read` lists the file.
+
+        Raises:
+            OSError: The file cannot be read.
         """
         if not self.path.is_file():
             return None
         try:
-            content = load_tensors(self.path, mmap=is_mapped(self.path.stat().st_size), listed=listed)
-            known = isinstance(content, dict) and content.get("format") == self.version
-            if not known or content.get("source") != self.source:
-                raise DataIntegrityError(self.path, f"{self.what} of format {self.version} of these data", "another")
-            values = content["values"]
-            if tuple(values.shape) != self.shape or _hash(values) != content["sha256"]:
-                raise DataIntegrityError(self.path, f"sha256 {content['sha256']}", f"sha256 {_hash(values)}")
-        except (DataIntegrityError, KeyError, AttributeError, TypeError) as error:
+            return self._read()
+        except DataIntegrityError as error:
             if tell:
                 _LOGGER.warning("The %s are computed again: %s", self.what, error)
             return None
+
+    def _read(self) -> np.ndarray:
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(self.path, framework="numpy") as file:
+                told = file.metadata() or {}
+                stored = file.get_slice("values")
+                shape, name = tuple(stored.get_shape()), stored.get_dtype()
+            dtype = next(dtype for dtype, known in _TYPES.items() if known == name)
+        except (SafetensorError, StopIteration) as error:
+            raise DataIntegrityError(self.path, f"a file of {self.what}", "something else") from error
+        expected = {"format": str(self.version), "source": self.source}
+        for key, value in expected.items():
+            if told.get(key) != value:
+                raise DataIntegrityError(self.path, f"{self.what} with the {key} {value}", str(told.get(key)))
+        if shape != self.shape:
+            raise DataIntegrityError(self.path, f"numbers of the shape {list(self.shape)}", f"{list(shape)}")
+        values = _numbers(self.path, dtype, shape)
+        state = self.path.stat()
+        place = (str(self.path.resolve()), state.st_size, state.st_mtime_ns)
+        if place not in _checked:
+            _checked[place] = _hash([values])
+        if _checked[place] != told.get("sha256"):
+            raise DataIntegrityError(self.path, f"sha256 {told.get('sha256')}", f"sha256 {_checked[place]}")
         return values
 
-    def write(self, values: Tensor) -> None:
-        """Write the file, atomically."""
-        content = {"format": self.version, "source": self.source, "values": values, "sha256": _hash(values)}
-        with atomic_write(self.path) as temporary:
-            torch.save(content, temporary)
+    def write(self, values: Sequence[np.ndarray]) -> None:
+        """Write the file, atomically.
+
+        Args:
+            values: Blocks of rows of the same number type, one after the other; they are read twice.
+        """
+        size = self.shape[0] * self.shape[1] * values[0].dtype.itemsize
+        told = {"format": str(self.version), "source": self.source, "sha256": _hash(values)}
+        described = {"dtype": _TYPES[values[0].dtype], "shape": list(self.shape), "data_offsets": [0, size]}
+        header = json.dumps({"__metadata__": told, "values": described}).encode()
+        header += b" " * (-len(header) % 8)
+        with atomic_write(self.path) as temporary, temporary.open("wb") as stream:
+            stream.write(len(header).to_bytes(8, "little") + header)
+            for block in values:
+                stream.write(np.ascontiguousarray(block).data)
 
 
 def cached_rows(
@@ -124,7 +161,7 @@ def cached_rows(
     """Return numbers from their file; if it is missing or damaged, one process makes it and the others wait.
 
     Several parts are stored one by one. A computation that is killed, or that finds the disk full, leaves them for the
-    next one. At the end they are joined to one file, which is mapped into memory.
+    next one. At the end they are joined to one file.
 
     Args:
         file: The file.
@@ -139,9 +176,11 @@ def cached_rows(
 
     Raises:
         OSError: The disk is full, or the folder cannot be written to.
+        DataIntegrityError: Another program changes the files.
 
     Example:
-        >>> path = Path(tempfile.mkdtemp()) / "squares.pt"
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "squares.safetensors"
         >>> def squares(begin, end, advance):
         ...     advance(end - begin)
         ...     return np.arange(begin, end, dtype=np.float32)[:, None] ** 2
@@ -152,16 +191,20 @@ def cached_rows(
     Cost: memory of one part; disk of twice the file until all parts are joined.
     """
     values = file.read()
-    if values is not None:
-        return values
-    with lock(file.path):
-        # Another process may have computed them in the meantime.
-        values = file.read(tell=True)
-        if values is None:
-            remove_partial(file.path)
-            with progress_bar(title, parts[-1].end if parts else 0, enabled=progress) as advance:
-                values = _compute(file, parts, compute, advance, integers=integers)
-    return values
+    if values is None:
+        with lock(file.path):
+            # Another process may have computed them in the meantime.
+            values = file.read(tell=True)
+            if values is None:
+                remove_partial(file.path)
+                with progress_bar(title, parts[-1].end if parts else 0, enabled=progress) as advance:
+                    values = _compute(file, parts, compute, advance, integers=integers)
+    if file.parts_folder.is_dir():
+        # They may also be those of a process that was killed before it deleted them.
+        with suppress(OSError, ConfigError), lock(file.path):
+            shutil.rmtree(file.parts_folder, ignore_errors=True)
+    note_read(file.path)
+    return torch.from_numpy(values)
 
 
 def _compute(
@@ -171,96 +214,120 @@ def _compute(
     advance: Callable[[float], None],
     *,
     integers: bool,
-) -> Tensor:
-    def computed(part: Part) -> Tensor:
-        values = torch.from_numpy(compute(part.begin, part.end, advance))
+) -> np.ndarray:
+    def computed(part: Part) -> np.ndarray:
+        try:
+            values = compute(part.begin, part.end, advance)
+        except SAMSAError:
+            shutil.rmtree(file.parts_folder, ignore_errors=True)
+            raise
         return _smallest(values) if integers else values
 
     if len(parts) <= 1:
-        values = computed(parts[0]) if parts else torch.empty(file.shape)
-        file.write(values)
-        return values
-    folder = file.parts_folder
-    folder.mkdir(parents=True, exist_ok=True)
-    remove_partial(folder / "*")
+        whole = computed(parts[0]) if parts else np.empty(file.shape, np.float32)
+        file.write([whole])
+        return whole
     files = [file.of_part(number, part) for number, part in enumerate(parts)]
-    types: list[torch.dtype] = []
-    try:
-        for one, part in zip(files, parts, strict=True):
-            found = one.read(tell=True, listed=False)
-            if found is None:
-                one.write(found := computed(part))
-            else:
-                advance(part.end - part.begin)
-            types.append(found.dtype)
-    except SAMSAError:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    file.write(_joined(file, files, max(types, key=_TYPES.index)))
-    shutil.rmtree(folder, ignore_errors=True)
-    found = file.read(listed=False)
-    if found is None:
+    types = []
+    for one, part in zip(files, parts, strict=True):
+        values = one.read(tell=True)
+        if values is None:
+            one.write([values := computed(part)])
+        else:
+            advance(part.end - part.begin)
+        types.append(values.dtype)
+        del values
+    file.write(_Parts(files, max(types, key=list(_TYPES).index)))
+    return _written(file)
+
+
+def _written(file: RowFile) -> np.ndarray:
+    """Return the numbers of a file that was there a moment ago."""
+    values = file.read()
+    if values is None:
         raise DataIntegrityError(file.path, f"the {file.what} that were just written", "something else")
-    return found
+    return values
 
 
-def _joined(file: RowFile, files: Sequence[RowFile], dtype: torch.dtype) -> Tensor:
-    """Return the numbers of all parts, mapped from a file in their folder."""
-    path = file.parts_folder / "joined.bin"
-    with writing(path), path.open("wb") as stream:
-        for one in files:
-            values = one.read(listed=False)
-            if values is None:
-                raise DataIntegrityError(one.path, f"the {file.what} that were just written", "something else")
-            stream.write(values.to(dtype).contiguous().numpy().data)
-    return _mapped(path, dtype, file.shape)
+@dataclass(frozen=True)
+class _Parts(Sequence[np.ndarray]):
+    """The numbers of all parts in one number type, read one part at a time."""
+
+    files: Sequence[RowFile]
+    dtype: np.dtype[Any]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, place: int) -> np.ndarray:  # type: ignore[override]  # slices are not needed
+        return _written(self.files[place]).astype(self.dtype, copy=False)
 
 
-def join_columns(parts: Sequence[Tensor], folder: str | os.PathLike[str]) -> Tensor:
+def join_columns(
+    parts: Sequence[Tensor], folder: str | os.PathLike[str], *, name: str = "joined", progress: bool = True
+) -> Tensor:
     """Return columns of numbers side by side, float32 [N, F].
 
-    Many numbers are written to a file without a name, from which they are mapped; the system deletes it when they are
-    no longer used.
+    Many numbers are stored in a file, which all processes share and which is mapped into memory.
 
     Args:
         parts: Tensors [N, F_i] of any number type.
         folder: Folder for the file.
+        name: Begin of its name.
+        progress: Whether to show a progress bar.
 
     Raises:
         OSError: The disk is full, or the folder cannot be written to.
 
     Example:
-        >>> join_columns([torch.tensor([[1.0]]), torch.tensor([[2, 3]])], tempfile.gettempdir())
+        >>> join_columns([torch.tensor([[1.0]]), torch.tensor([[2, 3]])], "datasets")
         tensor([[1., 2., 3.]])
 
-    Cost: the disk of the numbers; nothing for a single float32 tensor.
+    Cost: disk of 4 N F bytes; nothing for a single float32 tensor, and memory for less than 32 MB.
     """
     if len(parts) == 1 and parts[0].dtype == torch.float32:
         return parts[0]
     shape = (len(parts[0]), sum(part.size(1) for part in parts))
+
+    def compute(begin: int, end: int, advance: Callable[[float], None]) -> np.ndarray:
+        advance(end - begin)
+        return torch.cat([part[begin:end].float() for part in parts], dim=1).numpy()
+
     if not is_mapped(4 * shape[0] * shape[1]):
-        return torch.cat([part.float() for part in parts], dim=1)
-    step = max(1, _BLOCK // shape[1])
-    with writing(folder), tempfile.TemporaryFile(dir=folder) as stream:
-        for begin in range(0, shape[0], step):
-            block = torch.cat([part[begin : begin + step].float() for part in parts], dim=1)
-            stream.write(block.numpy().data)
-        stream.flush()
-        return _mapped(stream, torch.float32, shape)
+        return torch.from_numpy(compute(0, shape[0], lambda _: None))
+    source = " ".join(_hash([part.numpy()]) for part in parts)
+    path = Path(folder) / f"{name}-{hashlib.sha256(source.encode()).hexdigest()[:16]}.safetensors"
+    step = max(1, _JOINED_VALUES // shape[1])
+    ends = [*range(0, shape[0], step), shape[0]]
+    blocks = [Part(begin, end, end - begin) for begin, end in pairwise(ends)]
+    file = RowFile(path, "joined columns", 1, source, shape)
+    return cached_rows(file, blocks, compute, title="Joined columns", progress=progress)
 
 
-def _mapped(file: Any, dtype: torch.dtype, shape: tuple[int, int]) -> Tensor:
-    # Private pages: nothing is written to them, so that they take no memory of their own.
-    return torch.from_numpy(np.memmap(file, str(dtype).removeprefix("torch."), "c", shape=shape))
+def _numbers(path: Path, dtype: np.dtype[Any], shape: tuple[int, int]) -> np.ndarray:
+    """Return the numbers at the end of a safetensors file that holds nothing else."""
+    with path.open("rb") as file:
+        offset = 8 + int.from_bytes(file.read(8), "little")
+        if not is_mapped(path.stat().st_size):
+            file.seek(offset)
+            return np.fromfile(file, dtype).reshape(shape)
+        # Private pages: nobody writes to them, and if someone does, the file stays as it is.
+        kept = mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE | _NO_RESERVE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+    return np.frombuffer(kept, dtype, offset=offset).reshape(shape)
 
 
-def _smallest(values: Tensor) -> Tensor:
+def _smallest(values: np.ndarray) -> np.ndarray:
     """Return counts as small integers, and all else as it is."""
-    for dtype in _TYPES[:-1]:
-        if torch.equal(values.to(dtype).to(values.dtype), values):
-            return values.to(dtype)
+    for dtype in list(_TYPES)[:-1]:
+        limits = np.iinfo(dtype)
+        # A comparison with NaN is false.
+        if ((values >= limits.min) & (values <= limits.max) & (values == np.trunc(values))).all():
+            return values.astype(dtype)
     return values
 
 
-def _hash(values: Tensor) -> str:
-    return hashlib.sha256(values.contiguous().numpy().data).hexdigest()
+def _hash(blocks: Sequence[np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for block in blocks:
+        digest.update(np.ascontiguousarray(block).data)
+    return digest.hexdigest()

@@ -28,10 +28,11 @@ from pyg_samsa.functional.node_encodings import (
     laplacian_eigenvectors,
     return_probabilities,
 )
+from pyg_samsa.io.files import UNWRITABLE
 from pyg_samsa.options import Option
 
 KINDS = ("none", *NODE_ENCODINGS)
-_WALK_VERSION, _EIGENVECTOR_VERSION = 2, 3
+_WALK_VERSION, _EIGENVECTOR_VERSION = 1, 2
 _CHUNK_NODES, _PART_NODES = 2**14, 2**19
 _HASHED_EDGES = 2**20
 
@@ -101,8 +102,10 @@ def add_encoding(
     try:
         widths = encoding_widths(kind, dim, steps)
         found = [_load_or_compute(part, width, form, graphs, Path(folder), progress) for part, width in widths.items()]
-        encodings = join_columns(found, Path(folder) / "encodings")
+        encodings = join_columns(found, Path(folder) / "encodings", progress=progress)
     except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
         raise ConfigError(
             "dataset.dir", str(folder), f"a folder that can be written to ({error.strerror or error})"
         ) from error
@@ -136,7 +139,7 @@ def _load_or_compute(
 ) -> Tensor:
     digest = graphs.digest()
     name = "-".join((kind, *(form if kind == SPECTRUM else ())))
-    path = folder / "encodings" / f"{name}-{dim}-{digest[:16]}.pt"
+    path = folder / "encodings" / f"{name}-{dim}-{digest[:16]}.safetensors"
     version = _WALK_VERSION if kind == "rwse" else _EIGENVECTOR_VERSION
     file = RowFile(path, "positional encodings", version, digest, (int(graphs.node_ptr[-1]), dim))
     compute = partial(_compute, kind, dim, form, graphs)
@@ -169,12 +172,12 @@ class _Graphs:
 
     def check(self) -> None:
         """Raise an error if an edge leaves its graph."""
-        lowest, highest, fits = 0, 0, True
+        lowest, highest, fits = self.edge_index.size(1), 0, True
         for begin, end, _ in self.parts(_PART_NODES):
             edges = self.edges(begin, end)
             sizes = np.repeat(np.diff(self.node_ptr[begin : end + 1]), np.diff(self.edge_ptr[begin : end + 1]))
             fits = fits and bool((edges >= 0).all() and (edges < sizes).all())
-            lowest, highest = min(lowest, edges.min(initial=0)), max(highest, edges.max(initial=0))
+            lowest, highest = int(edges.min(initial=lowest)), int(edges.max(initial=highest))
         if not fits:
             raise ShapeError("edge_index", f"{lowest} to {highest}", "numbers of nodes of the same graph")
 

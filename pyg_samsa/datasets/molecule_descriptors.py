@@ -19,10 +19,11 @@ from torch import Tensor
 from pyg_samsa.chem.descriptors import DESCRIPTORS, check_descriptors, compute_descriptors, descriptor_labels
 from pyg_samsa.datasets.cached_rows import Part, RowFile, cached_rows, join_columns
 from pyg_samsa.errors import ConfigError, SmilesError
+from pyg_samsa.io.files import UNWRITABLE
 from pyg_samsa.options import Option
 
-_VERSION = 2
-_PART_ROWS = 2**14
+_VERSION = 1
+_PART_ROWS, _PART_VALUES = 2**16, 2**25
 
 
 def add_descriptors(
@@ -75,8 +76,10 @@ def add_descriptors(
         parts = [cached_descriptors(name, smiles, folder, progress=progress) for name in descriptors]
         if "graph_features" in dataset._data:
             parts.append(dataset._data["graph_features"])
-        features = join_columns(parts, Path(folder) / "descriptors")
+        features = join_columns(parts, Path(folder) / "descriptors", progress=progress)
     except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
         reason = f"a folder that can be written to ({error.strerror or error})"
         raise ConfigError("dataset.dir", str(folder), reason) from error
     widened = copy.copy(dataset)
@@ -103,7 +106,7 @@ def cached_descriptors(
 ) -> Tensor:
     """Return the descriptors of a list of molecules [G, F] from the cache in ``folder/descriptors``.
 
-    They are computed 16,384 molecules at a time, and stored so. If the computation is killed, the next one goes on.
+    They are computed and stored some 10,000 molecules at a time. If the computation is killed, the next one goes on.
 
     Args:
         name: Name of the descriptors.
@@ -126,7 +129,7 @@ def cached_descriptors(
     """
     labels = descriptor_labels([name])
     digest = _name(["rdkit " + metadata.version("rdkit"), *labels, ""], smiles)
-    path = Path(folder) / "descriptors" / f"{name}-{digest[:16]}.pt"
+    path = Path(folder) / "descriptors" / f"{name}-{digest[:16]}.safetensors"
     file = RowFile(path, "descriptors", _VERSION, digest, (len(smiles), len(labels)))
 
     def compute(begin: int, end: int, advance: Callable[[float], None]) -> np.ndarray:
@@ -135,7 +138,8 @@ def cached_descriptors(
         except SmilesError as error:
             raise SmilesError(begin + (error.row or 0), error.text, error.reason) from None
 
-    ends = [*range(0, len(smiles), _PART_ROWS), len(smiles)]
+    step = min(_PART_ROWS, max(1, _PART_VALUES // len(labels)))
+    ends = [*range(0, len(smiles), step), len(smiles)]
     parts = [Part(begin, end, end - begin) for begin, end in pairwise(ends)]
     return cached_rows(file, parts, compute, integers=True, title="Descriptors", progress=progress)
 

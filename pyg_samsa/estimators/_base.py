@@ -239,7 +239,7 @@ class MoleculeEstimator(BaseEstimator):
                 graph_channels=0 if features is None else features.size(1),
                 scale_targets=task == "regression",
             )
-            fit_graph_features(model, None if features is None else features[split["train"]])
+            fit_graph_features(model, features, split["train"])
             targets = torch.cat([dataset[int(row)].y for row in split["train"]])
             module = self._module(model, task, targets)
             rows, best = self._train(

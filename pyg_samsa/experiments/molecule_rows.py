@@ -21,7 +21,7 @@ from pyg_samsa.predict.stored_vectors import BLOCK_ROWS, StoredVectors, Vectors
 from pyg_samsa.training.losses import clip_to_bounds
 
 _HINT = "Set predictor.members network."
-_IN_MEMORY = 2**28  # bytes of vectors; more are read from mapped files
+_IN_MEMORY = 2**29  # bytes of vectors; more are read from mapped files
 
 
 class MoleculeRows:
@@ -49,6 +49,7 @@ class MoleculeRows:
         self.standardize = tuple(getattr(dataset.features, "standardize", ()))
         self._vectors: dict[str, np.ndarray] = {}
         self._inputs: dict[str, MoleculeInputs] = {}
+        self._extra: np.ndarray | None = None
 
     def with_splits(self, splits: Mapping[str, np.ndarray]) -> MoleculeRows:
         """Return the same molecules with other splits; descriptors are shared.
@@ -101,10 +102,12 @@ class MoleculeRows:
         """Return the extra columns of all molecules, float32 [G, len(extra_columns)]."""
         if not self.extra_columns:
             return np.empty((len(self.smiles), 0), np.float32)
-        return self.dataset._data.graph_features[:, -len(self.extra_columns) :].numpy()
+        if self._extra is None:
+            self._extra = self.dataset._data.graph_features[:, -len(self.extra_columns) :].contiguous().numpy()
+        return self._extra
 
     def inputs(self, split: str) -> Iterator[MoleculeInputs]:
-        """Yield the molecules of a split as predictors read them, at most 8,192 at a time; few are parsed once.
+        """Yield the molecules of a split as predictors read them, 8,192 at a time; a short split is parsed once.
 
         Args:
             split: Name of the split.

@@ -20,7 +20,7 @@ from torch_geometric.graphgym.config import cfg
 import pyg_samsa.experiments.fingerprint_baseline  # noqa: F401  # adds the settings fingerprint.*
 from pyg_samsa.errors import ConfigError, NumericalError
 from pyg_samsa.experiments.journal import import_optuna
-from pyg_samsa.experiments.molecule_rows import smiles_of
+from pyg_samsa.experiments.molecule_rows import MoleculeRows
 from pyg_samsa.experiments.search_space import TREE_INPUT
 from pyg_samsa.experiments.storage import open_storage, storage_errors
 from pyg_samsa.experiments.study import (
@@ -234,7 +234,8 @@ def _tree_trials(
             raise ConfigError("metric_best", cfg.metric_best, "a metric that the validation rows define", hint=hint)
         return []  # losses of a network and of trees are not the same
     try:
-        return [TreeTrials(config, opts, plan, smiles_of(plan.dataset, cfg.dataset.name))]
+        rows = MoleculeRows(plan.dataset, cfg.dataset.name, Path(cfg.dataset.dir).expanduser())
+        return [TreeTrials(config, opts, plan, rows)]
     except ConfigError:
         if needed:
             raise

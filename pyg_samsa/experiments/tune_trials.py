@@ -11,14 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch_geometric.graphgym.config import cfg
 from torch_geometric.graphgym.imports import pl
 
-from pyg_samsa.chem.descriptors import compute_descriptors
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments.measure import measure_raw
+from pyg_samsa.experiments.molecule_rows import MoleculeRows
 from pyg_samsa.experiments.search_space import NETWORK, TREE_INPUT, TREES, narrowed, words
 from pyg_samsa.experiments.study import BestSoFar
 from pyg_samsa.graphgym.changes import Changes
@@ -160,26 +159,20 @@ class TreeTrials:
         config: The config.
         opts: Overrides for it, which are not searched.
         plan: Plan of the config itself.
-        smiles: The molecules of its data set.
+        rows: The molecules of its data set.
     """
 
     name = "trees"
 
-    def __init__(
-        self, config: str | os.PathLike[str], opts: Sequence[str], plan: RunPlan, smiles: Sequence[str]
-    ) -> None:
-        self.config, self.opts, self.smiles = config, list(opts), smiles
-        self.task, self.metric = plan.dataset.task, plan.metrics[str(plan.monitor).removeprefix("val_")]
-        self.target = np.concatenate([plan.dataset[row].y.reshape(1, -1).numpy() for row in range(len(smiles))])
-        self.bound: torch.Tensor | None = getattr(plan.dataset._data, "y_bound", None)
-        self.rows = {split: torch.as_tensor(rows).numpy() for split, rows in plan.dataset.split_idx.items()}
+    def __init__(self, config: str | os.PathLike[str], opts: Sequence[str], plan: RunPlan, rows: MoleculeRows) -> None:
+        self.config, self.opts, self.rows = config, list(opts), rows
+        self.metric = plan.metrics[str(plan.monitor).removeprefix("val_")]
         # A predictor has trees of several inputs; a trial has one.
         present = {key: value_of(key, cfg) for key in TREES}
         present[TREE_INPUT] = next(iter(present[TREE_INPUT]))
         self.space = narrowed(TREES, present, fixed_by(opts))
         self.start = {key: present[key] for key in self.space}
         self.tree_input = present[TREE_INPUT]
-        self._vectors: dict[str, np.ndarray] = {}
 
     def score(self, number: int, values: Mapping[str, Any], report: Report) -> float:
         """Fit trees to the training split, and return the value of the validation split; arguments as above."""
@@ -189,18 +182,14 @@ class TreeTrials:
         options = BoostingOptions(
             **values_for(BoostingOptions, cfg), seed=cfg.seed, threads=usable_threads(cfg.num_threads)
         )
-        x, (train, val) = self._vector(tree_input), (self.rows["train"], self.rows["val"])
-        trees = BoostedTrees(self.task, tree_input.split("+"), options=options)
-        pred = torch.from_numpy(trees.fit(x[train], self.target[train]).predict(x[val]))
-        target = torch.from_numpy(self.target[val])
-        target = target.flatten() if self.task.kind == "multiclass" else target
-        bound = None if self.bound is None else self.bound[val]
+        rows, names = self.rows, tree_input.split("+")
+        x, train, val = rows.vectors(names), rows.splits["train"], rows.splits["val"]
+        trees = BoostedTrees(rows.task, names, extra_columns=rows.extra_columns, options=options)
+        pred = torch.from_numpy(trees.fit(x[train], rows.target[train]).predict(x[val]))
+        target = torch.from_numpy(rows.target[val])
+        target = target.long() if rows.task.kind == "multiclass" else target
+        bound = None if rows.bound is None else torch.from_numpy(rows.bound[val])
         return measure_raw({"value": self.metric}, pred, target, bound)["value"]
-
-    def _vector(self, name: str) -> np.ndarray:
-        if name not in self._vectors:
-            self._vectors[name] = compute_descriptors(self.smiles, name.split("+"), workers=1, progress=False)
-        return self._vectors[name]
 
 
 def fixed_by(opts: Sequence[str]) -> set[str]:

@@ -48,11 +48,9 @@ def fit_feature_scale(
         >>> scale.round(decimals=3).tolist()
         [0.0, 0.549]
 
-    Cost: O(n F) time; the memory of 4 million values, however many rows there are.
+    Cost: O(n F) time. Rows are read 4 million values at a time, so memory does not grow with them.
     """
     count = len(features) if rows is None else len(rows)
-    if not count:
-        raise ConfigError("features", list(features.shape), "at least one row")
     size = scale_block(features.size(1))
 
     def blocks() -> Iterator[Tensor]:
@@ -81,7 +79,10 @@ def fit_scale_of_blocks(blocks: Callable[[], Iterable[Tensor]]) -> tuple[Tensor,
     """Return what `fit_feature_scale` does, for rows that come in blocks.
 
     Args:
-        blocks: Called twice; returns the blocks [n_i, F], at least one.
+        blocks: Called twice; returns the blocks [n_i, F].
+
+    Raises:
+        ConfigError: There are no rows.
 
     Example:
         >>> fit_scale_of_blocks(lambda: [torch.zeros(2, 1), torch.zeros(1, 1)])[1].tolist()
@@ -93,6 +94,8 @@ def fit_scale_of_blocks(blocks: Callable[[], Iterable[Tensor]]) -> tuple[Tensor,
         for block in blocks():
             values = function(_shortened(to_float64(block)))
             totals.append(torch.stack([values.nansum(0), values.isnan().logical_not().sum(0)]))
+        if not totals:
+            raise ConfigError("features", "no rows", "at least one row")
         total, known = torch.stack(totals).sum(0)
         return (total / known).nan_to_num(0.0)
 

@@ -83,7 +83,9 @@ def describe(dataset: Any | None) -> None:
 
 
 def graph_features() -> tuple[Tensor, Tensor] | tuple[None, None]:
-    """Return the features of all graphs [G, F] of the described data set, and its training rows; None without features.
+    """Return the features of all graphs [G, F] of the described data set, and its training rows.
+
+    Both are None without features.
 
     Example:
         >>> describe(None)

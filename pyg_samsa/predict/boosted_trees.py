@@ -17,13 +17,13 @@ from pyg_samsa.errors import ConfigError, DataIntegrityError, MissingDependencyE
 from pyg_samsa.hub.folder import COPY_AGAIN
 from pyg_samsa.io.files import file_hash
 from pyg_samsa.options import Option, check_options, keep_plain
-from pyg_samsa.predict.stored_vectors import BLOCK_ROWS, StoredVectors, Vectors, blocks_of
+from pyg_samsa.predict.stored_vectors import BLOCK_ROWS, StoredVectors, Vectors, blocks_of, select_columns
 from pyg_samsa.predict.vector_model import LEAST, VectorModel, log_odds, thread_limit
 
 MODELS = ("sklearn", "lightgbm")
 LOSSES = ("absolute", "squared")
 _MAX_BINS = 63
-_SAMPLED_ROWS = 2**14  # from which LightGBM takes the limits of its bins; it holds them in memory
+_SAMPLED_ROWS = 2**14  # of vectors in files, from which LightGBM takes the limits of its bins; they are in memory
 
 
 @dataclass(frozen=True)
@@ -197,10 +197,10 @@ class BoostedTrees(VectorModel):
         self.models = [_load_model(model, self, path) for model in described]
 
     def _select(self, x: Vectors) -> Vectors:
-        if isinstance(x, StoredVectors) and len(self.columns):
-            return x.select(self.columns)
-        selected = np.ascontiguousarray(np.asarray(x)[:, self.columns], dtype=np.float32)
-        return selected if selected.shape[1] else np.zeros((len(x), 1), np.float32)
+        if not len(self.columns):
+            return np.zeros((len(x), 1), np.float32)
+        selected = select_columns(x, self.columns)
+        return selected if isinstance(selected, StoredVectors) else np.ascontiguousarray(selected, dtype=np.float32)
 
     def _fit_classes(self, x: Vectors, y: np.ndarray, held_out: Any) -> None:
         self.classes, numbers = np.unique(y, return_inverse=True)
@@ -267,7 +267,6 @@ def _train(x: Vectors, y: np.ndarray, held_out: Any, *, kind: str, options: Boos
         "feature_fraction": options.column_share,
         "seed": options.seed,
         "num_threads": options.threads,
-        "bin_construct_sample_cnt": _SAMPLED_ROWS,
         "deterministic": True,
         "force_row_wise": True,
         "verbosity": -1,
@@ -282,7 +281,11 @@ def _train(x: Vectors, y: np.ndarray, held_out: Any, *, kind: str, options: Boos
 
 
 def _data_of(x: Vectors, y: np.ndarray, **options: Any) -> Any:
-    """Return LightGBM's data set of vectors; those in files are read in blocks, with the same result."""
+    """Return LightGBM's data set of vectors.
+
+    Those in files are read in blocks. The result is that of an array, except that the limits of the bins come from
+    fewer rows if there are more than 16,384.
+    """
     import lightgbm
 
     if not isinstance(x, StoredVectors):
@@ -301,7 +304,7 @@ def _data_of(x: Vectors, y: np.ndarray, **options: Any) -> Any:
     class Data(lightgbm.Dataset):
         def get_params(self) -> dict[str, Any]:
             # LightGBM leaves out some that change the data: the seed, and the least rows of a leaf.
-            return dict(self.params or {})
+            return {**(self.params or {}), "bin_construct_sample_cnt": _SAMPLED_ROWS}
 
     return Data(Rows(), y, **options)
 

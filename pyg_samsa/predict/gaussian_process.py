@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -219,10 +219,13 @@ class GaussianProcess(VectorModel):
         properties = ~self.fragments
         self.center, self.scale = torch.zeros(self.width), torch.zeros(self.width)
         read, rows = select_columns(x, np.flatnonzero(properties)), scale_block(int(properties.sum()))
-        center, scale = fit_scale_of_blocks(
-            lambda: (torch.from_numpy(block.astype(np.float32, copy=False)) for block in blocks_of(read, rows))
-        )
-        self.center[properties], self.scale[properties] = center.float(), scale.float()
+
+        def blocks() -> Iterator[Tensor]:
+            return (torch.from_numpy(block.astype(np.float32, copy=False)) for block in blocks_of(read, rows))
+
+        if properties.any():
+            center, scale = fit_scale_of_blocks(blocks)
+            self.center[properties], self.scale[properties] = center.float(), scale.float()
         used = np.asarray(x[kept])
         self.seen = self.fragments & (used > 0).any(0)
         self.training = self._rows(used)

@@ -60,9 +60,17 @@ class StoredVectors:
         return StoredVectors(self.parts, self._rows, columns if self._columns is None else self._columns[columns])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        read = np.concatenate([np.asarray(part[self._rows], np.float32) for part in self.parts], axis=1)
-        read = read if self._columns is None else read[:, self._columns]
-        return read.astype(np.float32 if dtype is None else dtype, copy=False)
+        out = np.empty(self.shape, np.float32 if dtype is None else dtype)
+        begin = 0
+        for part in self.parts:
+            if self._columns is None:
+                out[:, begin : begin + part.shape[1]] = part[self._rows]
+            else:
+                (wanted,) = np.nonzero((self._columns >= begin) & (self._columns < begin + part.shape[1]))
+                if len(wanted):  # a part of which no column is wanted is not read
+                    out[:, wanted] = part[self._rows[:, None], self._columns[wanted] - begin]
+            begin += part.shape[1]
+        return out
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}{self.shape}"
@@ -72,17 +80,18 @@ Vectors = np.ndarray | StoredVectors
 """Vectors [n, S] in memory or in files."""
 
 
-def blocks_of(x: Vectors, rows: int = BLOCK_ROWS) -> Iterator[np.ndarray]:
+def blocks_of(x: Vectors, rows: int | None = None) -> Iterator[np.ndarray]:
     """Yield vectors in blocks of consecutive rows.
 
     Args:
         x: Vectors [n, S].
-        rows: Most rows of a block.
+        rows: Most rows of a block; None for :data:`BLOCK_ROWS`.
 
     Example:
         >>> [len(block) for block in blocks_of(np.zeros((5, 2)), 2)]
         [2, 2, 1]
     """
+    rows = rows or BLOCK_ROWS
     for begin in range(0, len(x), rows):
         yield np.asarray(x[begin : begin + rows])
 

@@ -134,4 +134,4 @@ def fit_graph_features(network: nn.Module, features: Tensor | None, rows: Tensor
     if features is None:
         hint = "Add them to the data set, for example with pyg_samsa.datasets.add_descriptors."
         raise ConfigError("graph_features", None, f"{encoder.in_channels} features of every graph", hint=hint)
-    encoder.fit(features, rows)
+    encoder.fit(features, None if rows is None else rows.sort().values)  # mapped files are read in order

@@ -265,3 +265,13 @@ def test_values_per_graph_are_those_of_single_graphs():
         torch.testing.assert_close(per_graph(one, "y"), found, rtol=0, atol=0, equal_nan=True)
         assert list(per_graph(one, "smiles")) == [data.smiles for data in one]
     assert per_graph(dataset, "y").data_ptr() == dataset._data.y.data_ptr()
+
+
+def test_features_of_graphs_follow_the_view():
+    prepared = make()
+    features = torch.arange(5.0)[:, None]
+    prepared.data["graph_features"], prepared.slices["graph_features"] = features, torch.arange(6)
+    dataset = SplitDataset(prepared, TASK, MOLECULES)
+    assert dataset.graph_features is features
+    assert dataset[[3, 1]].graph_features.flatten().tolist() == [3.0, 1.0]
+    assert SplitDataset(make(), TASK, MOLECULES).graph_features is None

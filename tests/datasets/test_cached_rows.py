@@ -1,16 +1,23 @@
+import errno
+import mmap
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 
-from pyg_samsa.datasets import base
-from pyg_samsa.datasets.cached_rows import Part, RowFile, cached_rows, join_columns
+from pyg_samsa.datasets import base, cached_rows
+from pyg_samsa.datasets.cached_rows import Part, RowFile, join_columns
+from pyg_samsa.errors import ConfigError, SmilesError
+from tests import fresh_process
 
 PARTS = [Part(0, 3, 3), Part(3, 4, 1), Part(4, 6, 2)]
 
 
 def row_file(folder, rows=6, **changes):
     given = {"what": "squares", "version": 1, "source": "numbers", "shape": (rows, 1)} | changes
-    return RowFile(folder / "rows" / "squares.pt", **given)
+    return RowFile(folder / "rows" / "squares.safetensors", **given)
 
 
 def numbers(values):
@@ -25,39 +32,106 @@ def numbers(values):
     return compute, calls
 
 
+def rows_of(file, compute=None, parts=PARTS, **options):
+    return cached_rows.cached_rows(file, parts, compute, progress=False, **options)
+
+
 @pytest.mark.parametrize(
     ("values", "dtype"),
     [
         ([0, 1, 4, 9, 16, 25], torch.uint8),
-        ([0, 1, 4, 9, 16, 300], torch.int16),
+        ([0, 1, 4, 9, 16, 255], torch.uint8),
+        ([0, 1, 4, 9, 16, 256], torch.int16),
         ([-1, 1, 4, 9, 16, 3], torch.int16),
         ([0, 1, 4, 9, 16, 2.5], torch.float32),
         ([0, 1, 4, float("nan"), 16, 2], torch.float32),
-        ([0, 1, 4, 40000, 16, 2], torch.float32),
+        ([0, 1, 4, 32768, 16, 2], torch.float32),
     ],
 )
 def test_parts_have_the_smallest_type_that_holds_all_of_them(values, dtype, tmp_path):
     expected = torch.tensor(values, dtype=torch.float32)[:, None]
     for folder, parts in ((tmp_path / "one", [Part(0, 6, 6)]), (tmp_path / "three", PARTS)):
-        found = cached_rows(row_file(folder), parts, numbers(values)[0], integers=True, progress=False)
+        found = rows_of(row_file(folder), numbers(values)[0], parts, integers=True)
         assert found.dtype == dtype
         torch.testing.assert_close(found.float(), expected, rtol=0, atol=0, equal_nan=True)
-        assert [path.name for path in (folder / "rows").glob("*.pt")] == ["squares.pt"]
-        assert not list((folder / "rows").glob("*-parts"))
-        again = cached_rows(row_file(folder), parts, None, integers=True, progress=False)
-        torch.testing.assert_close(again, found, rtol=0, atol=0, equal_nan=True)
-    assert cached_rows(row_file(tmp_path), PARTS, numbers(values)[0], progress=False).dtype == torch.float32
+        assert sorted(path.name for path in (folder / "rows").iterdir()) == [
+            ".squares.safetensors.lock",
+            "squares.safetensors",
+        ]
+        # The file is one of safetensors.
+        stored = load_file(row_file(folder).path)["values"]
+        np.testing.assert_array_equal(stored.astype(np.float32), expected.numpy())
+        torch.testing.assert_close(rows_of(row_file(folder)), found, rtol=0, atol=0, equal_nan=True)
+    assert rows_of(row_file(tmp_path), numbers(values)[0]).dtype == torch.float32
 
 
-@pytest.mark.parametrize("changes", [{"version": 2}, {"source": "others"}])
-def test_a_file_of_other_data_is_made_again_with_a_warning(changes, tmp_path, caplog):
-    cached_rows(row_file(tmp_path), PARTS, numbers(range(6))[0], progress=False)
-    compute, calls = numbers(range(6, 12))
-    found = cached_rows(row_file(tmp_path, **changes), PARTS, compute, progress=False)
-    assert found.flatten().tolist() == [6, 7, 8, 9, 10, 11]
-    assert calls == [part[:2] for part in PARTS]
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"version": 2}, "squares with the format 2"),
+        ({"source": "others"}, "squares with the source others"),
+        ({"shape": (6, 2)}, "numbers of the shape"),
+    ],
+)
+def test_a_file_of_other_data_is_made_again_with_a_warning(changes, told, tmp_path, caplog):
+    rows_of(row_file(tmp_path), numbers(range(6))[0])
+
+    def compute(begin, end, advance):
+        return np.full((end - begin, changes.get("shape", (6, 1))[1]), 7, np.float32)
+
+    found = rows_of(row_file(tmp_path, **changes), compute)
+    assert (found == 7).all()
     assert len(caplog.messages) == 1
     assert caplog.messages[0].startswith("The squares are computed again: ")
+    assert told in caplog.messages[0]
+
+
+@pytest.mark.parametrize("damage", ["cut", "bit", "other", "empty", "type"])
+def test_a_damaged_file_is_made_again(damage, tmp_path, caplog):
+    file = row_file(tmp_path)
+    rows_of(file, numbers(range(6))[0])
+    content = file.path.read_bytes()
+    file.path.write_bytes(
+        {
+            "cut": content[:-1],
+            "bit": content[:-1] + bytes([content[-1] ^ 1]),
+            "other": b"PK" + content,
+            "empty": b"",
+            "type": content.replace(b'"F32"', b'"I32"'),
+        }[damage]
+    )
+    assert rows_of(file, numbers(range(6))[0]).flatten().tolist() == list(range(6))
+    assert len(caplog.messages) == 1
+    assert file.path.read_bytes() == content
+
+
+def test_many_numbers_are_mapped_and_nothing_writes_to_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(base, "_MAPPED_BYTES", 1)
+    mapped = []
+    monkeypatch.setattr(cached_rows.mmap, "mmap", lambda *a, **b: mapped.append(b) or mmap_of(*a, **b))
+    file = row_file(tmp_path)
+    found = rows_of(file, numbers(range(6))[0])
+    assert mapped[-1]["flags"] & mmap.MAP_PRIVATE
+    content = file.path.read_bytes()
+    found[0] = 99
+    assert file.path.read_bytes() == content
+    assert rows_of(file).flatten().tolist() == list(range(6))
+
+
+mmap_of = mmap.mmap
+
+
+def test_a_file_that_cannot_be_mapped_is_not_damaged(tmp_path, monkeypatch):
+    file = row_file(tmp_path)
+    rows_of(file, numbers(range(6))[0])
+    monkeypatch.setattr(base, "_MAPPED_BYTES", 1)
+
+    def refuse(*_, **__):
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(cached_rows.mmap, "mmap", refuse)
+    with pytest.raises(OSError, match="Cannot allocate memory"):
+        rows_of(file)
 
 
 def test_what_was_computed_before_a_full_disk_is_kept(tmp_path, monkeypatch):
@@ -65,30 +139,73 @@ def test_what_was_computed_before_a_full_disk_is_kept(tmp_path, monkeypatch):
     write = RowFile.write
 
     def full(file, values):
-        if file.path.name == "000002.pt":
-            raise OSError(28, "No space left on device")
+        if file.path.stem == "000002":
+            raise OSError(errno.ENOSPC, "No space left on device")
         write(file, values)
 
     monkeypatch.setattr(RowFile, "write", full)
     with pytest.raises(OSError, match="No space"):
-        cached_rows(row_file(tmp_path), PARTS, compute, progress=False)
+        rows_of(row_file(tmp_path), compute)
     monkeypatch.undo()
     done = []
-    monkeypatch.setattr("pyg_samsa.datasets.cached_rows.progress_bar", _bar(done))
-    assert cached_rows(row_file(tmp_path), PARTS, compute, progress=False).flatten().tolist() == list(range(6))
-    assert calls == [(0, 3), (3, 4), (4, 6), (4, 6)]
-    assert done == [3, 1, 2]
-
-
-def _bar(done):
-    from contextlib import contextmanager
 
     @contextmanager
     def bar(title, total, *, enabled):
         assert (title, total, enabled) == ("Rows", 6, False)
         yield done.append
 
-    return bar
+    monkeypatch.setattr(cached_rows, "progress_bar", bar)
+    assert rows_of(row_file(tmp_path), compute).flatten().tolist() == list(range(6))
+    assert calls == [(0, 3), (3, 4), (4, 6), (4, 6)]
+    assert done == [3, 1, 2]
+
+
+def test_an_error_of_the_data_leaves_no_parts(tmp_path):
+    def compute(begin, end, advance):
+        if begin:
+            raise SmilesError(4, "C(")
+        return np.zeros((end, 1), np.float32)
+
+    with pytest.raises(SmilesError):
+        rows_of(row_file(tmp_path), compute)
+    assert not row_file(tmp_path).parts_folder.exists()
+
+
+def test_parts_and_temporary_files_of_a_killed_process_are_deleted(tmp_path):
+    file = row_file(tmp_path)
+    rows_of(file, numbers(range(6))[0])
+    file.of_part(0, PARTS[0]).write([np.zeros((3, 1), np.float32)])
+    assert rows_of(file).flatten().tolist() == list(range(6))
+    assert not file.parts_folder.exists()
+    file.path.unlink()
+    left = file.path.with_name(".squares.0a1b2c3d4e5f.part.safetensors")
+    left.write_text("half")
+    rows_of(file, numbers(range(6))[0])
+    assert not left.exists()
+
+
+def test_two_processes_compute_once(tmp_path):
+    code = """
+import sys, time
+from pathlib import Path
+import numpy as np
+from pyg_samsa.datasets.cached_rows import Part, RowFile, cached_rows
+
+folder = Path(sys.argv[1])
+
+def compute(begin, end, advance):
+    with (folder / "calls").open("a") as calls:
+        calls.write(f"{begin} ")
+    time.sleep(0.2)
+    return np.arange(begin, end, dtype=np.float32)[:, None]
+
+file = RowFile(folder / "rows" / "squares.safetensors", "squares", 1, "numbers", (4, 1))
+print(cached_rows(file, [Part(0, 2, 2), Part(2, 4, 2)], compute, progress=False).flatten().tolist())
+"""
+    started = [fresh_process.start(code, str(tmp_path)) for _ in range(2)]
+    outputs = [process.communicate(120) for process in started]
+    assert [out for out, _ in outputs] == ["[0.0, 1.0, 2.0, 3.0]\n"] * 2, outputs
+    assert (tmp_path / "calls").read_text() == "0 2 "
 
 
 def test_columns_side_by_side(tmp_path, monkeypatch):
@@ -96,11 +213,17 @@ def test_columns_side_by_side(tmp_path, monkeypatch):
     expected = torch.cat([left.float(), right], dim=1)
     torch.testing.assert_close(join_columns([left, right], tmp_path), expected, equal_nan=True)
     assert join_columns([right], tmp_path) is right
-    monkeypatch.setattr(base, "_MAPPED_BYTES", 1)
-    monkeypatch.setattr("pyg_samsa.datasets.cached_rows._BLOCK", 3)  # a row at a time
-    mapped = join_columns([left, right], tmp_path)
-    torch.testing.assert_close(mapped, expected, rtol=0, atol=0, equal_nan=True)
-    torch.testing.assert_close(join_columns([left], tmp_path), left.float(), rtol=0, atol=0)
     assert not list(tmp_path.iterdir())
-    with pytest.raises(FileNotFoundError, match="none"):
-        join_columns([left, right], tmp_path / "none")
+    monkeypatch.setattr(base, "_MAPPED_BYTES", 1)
+    monkeypatch.setattr(cached_rows, "_JOINED_VALUES", 3)  # a row at a time
+    for _ in range(2):
+        mapped = join_columns([left, right], tmp_path, progress=False)
+        torch.testing.assert_close(mapped, expected, rtol=0, atol=0, equal_nan=True)
+    torch.testing.assert_close(join_columns([left], tmp_path, progress=False), left.float(), rtol=0, atol=0)
+    assert len(list(tmp_path.glob("joined-*.safetensors"))) == 2
+    # Other numbers have another file.
+    other = join_columns([left, right + 1], tmp_path, progress=False)
+    torch.testing.assert_close(other, torch.cat([left.float(), right + 1], dim=1), rtol=0, atol=0, equal_nan=True)
+    (tmp_path / "file").write_text("")
+    with pytest.raises((ConfigError, OSError)):
+        join_columns([left, right + 2], tmp_path / "file", progress=False)

@@ -69,7 +69,7 @@ def test_a_second_time_nothing_is_computed(tmp_path, monkeypatch, name):
 
 def test_a_damaged_file_is_computed_again(tmp_path, caplog):
     first = add_descriptors(dataset_of(), ["maccs"], folder=tmp_path, progress=False)
-    (path,) = (tmp_path / "descriptors").glob("*.pt")
+    (path,) = (tmp_path / "descriptors").glob("*.safetensors")
     path.write_bytes(path.read_bytes()[:-100])
     again = add_descriptors(dataset_of(), ["maccs"], folder=tmp_path, progress=False)
     assert "computed again" in caplog.text
@@ -86,8 +86,8 @@ def test_many_molecules_are_computed_in_parts_and_mapped(names, tmp_path, monkey
     assert parts.graph_features.dtype == torch.float32
     torch.testing.assert_close(parts.graph_features, whole.graph_features, rtol=0, atol=0, equal_nan=True)
     torch.testing.assert_close(parts[3].graph_features, whole[3].graph_features, rtol=0, atol=0, equal_nan=True)
-    left = sorted(path.suffix for path in (tmp_path / "parts" / "descriptors").iterdir())
-    assert left.count(".pt") == len(names)
+    left = [path.name.partition("-")[0] for path in (tmp_path / "parts" / "descriptors").glob("*.safetensors")]
+    assert sorted(left) == sorted([*names, "joined"])
     assert not list((tmp_path / "parts" / "descriptors").glob("*-parts"))
 
 
@@ -105,7 +105,7 @@ def test_a_computation_that_was_stopped_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(molecule_descriptors, "compute_descriptors", stopped)
     with pytest.raises(KeyboardInterrupt):
         cached_descriptors("maccs", SMILES, tmp_path, progress=False)
-    (first, second) = sorted((tmp_path / "descriptors").glob("*-parts/*.pt"))
+    (first, second) = sorted((tmp_path / "descriptors").glob("*-parts/*.safetensors"))
     second.write_bytes(first.read_bytes())  # damaged: numbers of other molecules
     calls.clear()
     monkeypatch.setattr(

@@ -52,7 +52,7 @@ def test_auto_is_all_for_a_table_and_nothing_else(plan):
 def test_descriptors_are_computed_before_the_models_are_fitted(plan, tmp_path, monkeypatch):
     made = plan("predictor.tree_inputs", "[maccs]", "predictor.gp_inputs", "[morgan_count]")
     made.prepare()
-    found = sorted(path.name.partition("-")[0] for path in (tmp_path / "descriptors").glob("*.pt"))
+    found = sorted(path.name.partition("-")[0] for path in (tmp_path / "descriptors").glob("*.safetensors"))
     assert {"maccs", "morgan_count"} <= set(found)
     monkeypatch.setattr(
         "pyg_samsa.datasets.molecule_descriptors.compute_descriptors", lambda *_, **__: pytest.fail("again")

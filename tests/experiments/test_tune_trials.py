@@ -4,6 +4,7 @@ import pytest
 from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.chem.descriptors import compute_descriptors
+from pyg_samsa.experiments.molecule_rows import MoleculeRows
 from pyg_samsa.experiments.search_space import TREES
 from pyg_samsa.experiments.tune_trials import SearchData, TreeTrials, fixed_by
 from pyg_samsa.graphgym.config import load_config
@@ -36,7 +37,7 @@ def test_the_score_of_trees_is_that_of_trees_fitted_by_hand(opts):
     dataset = SearchData(progress=False).load({})
     plan = make_plan(loaded, dataset, seed=0)
     smiles = [dataset[row].smiles for row in range(len(dataset))]
-    trials = TreeTrials("csv", opts, plan, smiles)
+    trials = TreeTrials("csv", opts, plan, MoleculeRows(dataset, "csv"))
     assert set(trials.space) == set(TREES)
     few = {"boosting.trees": 20, "boosting.min_leaf": 2, "boosting.column_share": 1.0}
     values = {**trials.start, "predictor.tree_inputs": "morgan_count+topological_torsion", **few}

@@ -6,7 +6,8 @@ import torch
 import yaml
 
 from pyg_samsa import metrics
-from pyg_samsa.nn import TargetScale
+from pyg_samsa.functional import fit_feature_scale
+from pyg_samsa.nn import SAMSA, TargetScale
 from pyg_samsa.training import distributed, losses
 from pyg_samsa.training.batch_network import BatchNetwork
 from pyg_samsa.training.optimizers import adamw
@@ -117,6 +118,18 @@ def test_targets_are_scaled_by_the_data_set(plan, rows):
     # The metric is in the units of the data, the loss sees standardised values.
     assert result.test["mae"] == pytest.approx(error, rel=1e-6)
     assert result.test["loss"] == pytest.approx(error / 4, rel=1e-6)
+
+
+def test_the_scale_of_graph_features_is_that_of_the_training_rows(plan, rows):
+    count = len(rows)
+    rows.graph_features = torch.randn(count, 2, generator=torch.Generator().manual_seed(0))
+    sizes = {"channels": 8, "num_layers": 1, "heads": 2, "graph_channels": 2}
+    network = SAMSA.from_options(2, 1, **sizes)
+    plan.fit_scales(network)
+    center, scale = fit_feature_scale(rows.graph_features[rows.split_idx["train"]])
+    torch.testing.assert_close(network.graph_features.center, center.float())
+    torch.testing.assert_close(network.graph_features.scale, scale.float())
+    assert not torch.allclose(center, fit_feature_scale(rows.graph_features)[0])
 
 
 def test_a_network_with_a_scale_keeps_its_own(plan, rows):
