@@ -164,6 +164,10 @@ def graph_arrays(mol: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return x, np.ascontiguousarray(edge_index), np.repeat(features, 2, axis=0)
 
 
+# Blanks, a mark at the begin of a file, spaces without width, a soft hyphen: they come with copied text.
+_AROUND = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\ufeff\u200b\u200c\u200d\u2060\u00ad"
+
+
 def parse_smiles(smiles: object) -> Any | str:
     """Return the RDKit molecule of a SMILES, or the reason why it is invalid; RDKit's log is silenced.
 
@@ -179,17 +183,21 @@ def parse_smiles(smiles: object) -> Any | str:
     if not isinstance(smiles, str):
         nothing = smiles is None or str(smiles) in ("nan", "<NA>")
         return f"no molecule ({smiles})" if nothing else f"not a SMILES but a value of type {type(smiles).__name__}"
-    if not smiles.strip():
+    if not (text := smiles.strip(_AROUND)):
         return "empty SMILES"
+    # RDKit leaves out characters beyond ASCII at both ends, and would read "CO²" as CO.
+    if not (structure := text.split(maxsplit=1)[0]).isascii():
+        place, wrong = next((place, one) for place, one in enumerate(structure, 1) if not one.isascii())
+        return f"this SMILES has the character {wrong!r} (U+{ord(wrong):04X}) at place {place}"
     try:
         with rdBase.BlockLogs():
-            mol = chem.MolFromSmiles(smiles)
+            mol = chem.MolFromSmiles(text)
     except UnicodeError:
         return "this SMILES is not UTF-8 text"
     except RuntimeError:  # an assertion inside RDKit
         mol = None
     if mol is None:
-        return f"RDKit cannot read this SMILES{_problem_of(smiles)}"
+        return f"RDKit cannot read this SMILES{_problem_of(text)}"
     return mol if mol.GetNumAtoms() else "no atoms"
 
 

@@ -188,6 +188,11 @@ def test_a_table_of_nothing():
     assert len(table.num_nodes) == len(table.num_edges) == 0
 
 
+@pytest.mark.parametrize("text", ["\ufeffCCO", "CCO\u200b", " CCO\u00a0", "CCO éthanol", "\u00adCCO\u2060 \u200b"])
+def test_invisible_characters_and_names_do_not_matter(text):
+    assert Chem.MolToSmiles(parse_smiles(text)) == "CCO"
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -203,8 +208,13 @@ def test_a_table_of_nothing():
         ("C(" * 3000, "RDKit"),
         ("(" * 100_000, "RDKit"),
         ("CC>>CO", "RDKit"),
-        ("日本", "RDKit"),
-        ("\ud800", "not UTF-8"),
+        ("日本", "this SMILES has the character '日' (U+65E5) at place 1"),
+        ("CO²", "this SMILES has the character '²' (U+00B2) at place 3"),
+        ("éC", "this SMILES has the character 'é' (U+00E9) at place 1"),
+        ("C\u200bO", "this SMILES has the character '\\u200b' (U+200B) at place 2"),
+        ("\ufeff \u200b", "empty"),
+        ("\ud800", "this SMILES has the character '\\ud800' (U+D800) at place 1"),
+        ("C \ud800", "not UTF-8"),
     ],
     ids=lambda value: repr(value)[:12],
 )

@@ -61,7 +61,7 @@ from pyg_samsa.options import Option, check_integer
 from pyg_samsa.task import MASKED, SPLITS, Task
 
 _LOGGER = logging.getLogger(__name__)
-_VERSION = 10
+_VERSION = 11
 _FEW_ROWS = 10
 _WORTH_WORKERS = 2000
 

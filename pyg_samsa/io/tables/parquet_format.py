@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pyg_samsa.errors import ConfigError, DataError, DataNotFoundError, MissingDependencyError
+from pyg_samsa.io.csv_rows import BYTE_FALLBACK
 from pyg_samsa.io.files import atomic_write
 from pyg_samsa.io.tables.table import AddedColumn, Chunk, TableReader, TableWriter, check_rows
 
@@ -61,6 +62,8 @@ class ParquetChunk(Chunk):
     def texts(self, place: int) -> list[str]:
         """Return the cells of a column as texts; null is empty.
 
+        Bytes that are no UTF-8 are read as in CSV files, as those of Windows-1252.
+
         Raises:
             DataError: They are lists, structures or bytes that are no text.
         """
@@ -71,7 +74,12 @@ class ParquetChunk(Chunk):
             hint = "Store it as texts or numbers, or choose another column."
             told = f"the column {field.name!r} of type {field.type} cannot be read as texts"
             raise DataError(told, hint=hint) from error
-        return ["" if text is None else text for text in column.to_pylist()]
+        try:
+            cells = column.to_pylist()
+        except UnicodeDecodeError:  # texts of another encoding, as writers without checks store them
+            stored = column.cast(import_pyarrow().large_binary()).to_pylist()
+            cells = [None if cell is None else cell.decode("utf-8", BYTE_FALLBACK) for cell in stored]
+        return ["" if text is None else text for text in cells]
 
     def digests(self) -> list[bytes]:
         """Return one hash of all rows."""

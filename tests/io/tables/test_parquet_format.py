@@ -125,6 +125,20 @@ def test_cells_that_are_no_texts_are_named_where_they_are_read(tmp_path, cells):
         chunk.texts(0)
 
 
+@pytest.mark.parametrize("kind", ["string", "large_string", "dictionary"])
+def test_texts_of_another_encoding_are_read_as_in_csv_files(tmp_path, kind):
+    cells = [b"CCO", "é".encode(), b"caf\xe9", None]
+    text = pa.large_string() if kind == "large_string" else pa.string()
+    stored = pa.array(cells, pa.large_binary() if kind == "large_string" else pa.binary())
+    column = pa.Array.from_buffers(text, len(cells), stored.buffers())
+    column = column.dictionary_encode() if kind == "dictionary" else column
+    pq.write_table(pa.table({"smiles": column}), tmp_path / "in.parquet")
+    with open_parquet(tmp_path / "in.parquet") as reader:
+        chunk = reader.take(9)
+    assert chunk.texts(0) == ["CCO", "é", "café", ""]
+    assert chunk.fields() == [["CCO"], ["é"], ["café"], [""]]
+
+
 def test_digests_tell_chunks_apart(path, table, tmp_path):
     def digests(source):
         with open_parquet(source) as reader:
