@@ -148,6 +148,27 @@ def _prepared(folder: Path) -> Any:
     return names, [hashlib.sha256(tensor.numpy().tobytes()).hexdigest() for tensor in tensors]
 
 
+def _with_features(folder: Path) -> Any:
+    """Return the data set with encodings and descriptors, which are computed in parts of some hundred rows."""
+    from pyg_samsa.datasets import add_descriptors, base, encodings, molecule_descriptors
+
+    # The process does nothing else.
+    base._MAPPED_BYTES, encodings._PART_NODES, molecule_descriptors._PART_ROWS = 2**10, 500, 150
+    dataset = encodings.add_encoding(_open_table(folder), "lap+rwse", 4, folder=folder / "datasets", progress=False)
+    return add_descriptors(dataset, ["maccs", "morgan_count"], folder=folder / "datasets", progress=False)
+
+
+def _add_features() -> int:
+    return int(len(_with_features(Path.cwd())) == 0)
+
+
+def _features(folder: Path) -> Any:
+    """Return the names of the files below the folder of data sets, and hashes of encodings and descriptors."""
+    names = sorted(path.name for path in (folder / "datasets").rglob("*") if not path.name.endswith(".lock"))
+    data = _with_features(folder)._data
+    return names, [hashlib.sha256(data[key].numpy().tobytes()).hexdigest() for key in ("pe", "graph_features")]
+
+
 def _output(folder: Path) -> Any:
     return (folder / "out.csv").read_bytes(), sorted(path.name for path in folder.glob("out*"))
 
@@ -193,6 +214,11 @@ def _for_preparation(folder: Path) -> None:
     write_table(folder, 3000)
 
 
+def _for_features(folder: Path) -> None:
+    write_table(folder, 1000)
+    _open_table(folder)
+
+
 def _for_sweep(folder: Path) -> None:
     write_table(folder)
     settings = {
@@ -226,6 +252,7 @@ SCENARIOS = {
     },
     "prediction": Scenario("prediction of a table", _PREDICT, _output, _for_prediction),
     "preparation": Scenario("preparation of a data set", _prepare_here, _prepared, _for_preparation),
+    "features": Scenario("encodings and descriptors", _add_features, _features, _for_features),
     "sweep": Scenario("sweep of two cells", ["sweep", "grid.yaml", *_SMALL[2:]], _table, _for_sweep),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import overload
@@ -39,10 +40,30 @@ class Texts(Sequence[str]):
             >>> Texts.of(["a", "bc"]).ptr
             tensor([0, 1, 3])
         """
-        encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
-        sizes = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
-        content = np.frombuffer(bytearray(b"".join(encoded)), dtype=np.uint8)
-        return cls(torch.from_numpy(content), torch.from_numpy(np.concatenate([[0], sizes.cumsum()]).astype(np.int64)))
+        (column,) = cls.columns(((text,) for text in texts), 1)
+        return column
+
+    @classmethod
+    def columns(cls, rows: Iterable[Sequence[str]], count: int) -> list[Texts]:
+        """Return the columns of a table whose rows are read once.
+
+        Args:
+            rows: Rows of texts.
+            count: Number of columns.
+
+        Example:
+            >>> [list(column) for column in Texts.columns([["a", "1"], ["b", ""]], 2)]
+            [['a', 'b'], ['1', '']]
+        """
+        contents, ends = [bytearray() for _ in range(count)], [array("q", [0]) for _ in range(count)]
+        for row in rows:
+            for text, content, end in zip(row, contents, ends, strict=True):
+                content += text.encode("utf-8", "surrogatepass")
+                end.append(len(content))
+        return [
+            cls(torch.from_numpy(np.frombuffer(content, np.uint8)), torch.from_numpy(np.frombuffer(end, np.int64)))
+            for content, end in zip(contents, ends, strict=True)
+        ]
 
     def __len__(self) -> int:
         return len(self.ptr) - 1

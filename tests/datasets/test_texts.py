@@ -38,3 +38,12 @@ def test_they_are_pickled_for_worker_processes():
 def test_they_are_parts_of_larger_tensors():
     content = torch.tensor([65, 66, 67], dtype=torch.uint8)
     assert list(Texts(content, torch.tensor([1, 2, 2, 3]))) == ["B", "", "C"]
+
+
+def test_columns_of_a_table_are_read_in_one_pass():
+    rows = iter([["a", "é"], ["", "\ud800"], ["bc", ""]])
+    columns = Texts.columns(rows, 2)
+    assert [list(column) for column in columns] == [["a", "", "bc"], ["é", "\ud800", ""]]
+    assert [list(column) for column in Texts.columns([], 3)] == [[], [], []]
+    with pytest.raises(ValueError, match="zip"):
+        Texts.columns([["a"], ["b", "c"]], 1)

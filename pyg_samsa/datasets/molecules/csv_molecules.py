@@ -51,6 +51,7 @@ from pyg_samsa.datasets.splits import (
     split_by_rank,
     split_by_scaffold_rank,
 )
+from pyg_samsa.datasets.texts import Texts
 from pyg_samsa.errors import ConfigError, DataError, DataNotFoundError, check_choice
 from pyg_samsa.io.cells import DECIMALS
 from pyg_samsa.io.extra_column import ExtraColumn
@@ -380,7 +381,7 @@ def _convert(
     # Every row is checked before the first molecule is converted.
     count = table.count()
     if options.task == "auto" and len(table.target_names) > 1:
-        texts = list(zip(*(row.targets for row in table.rows([])), strict=True))
+        texts = Texts.columns((row.targets for row in table.rows([])), len(table.target_names))
         refuse_mixed(texts, table.target_names, replace(options.cells, delimiter=table.delimiter))
     with progress_bar(f"Molecules of {table.path.name}", count, enabled=progress) as advance:
         return convert_table(
