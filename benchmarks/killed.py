@@ -233,9 +233,9 @@ def _for_sweep(folder: Path) -> None:
 
 def _for_mixture(folder: Path) -> None:
     write_table(folder)
-    table = {"csv": "table.csv", "target_columns": ["y"], "descriptors": []}
+    table: dict[str, Any] = {"csv": "table.csv", "descriptors": []}
     tasks = [
-        {"cfg": "csv", "name": "labels", "dataset": table},
+        {"cfg": "csv", "name": "labels", "dataset": {**table, "target_columns": ["y"]}},
         {"cfg": "csv", "name": "hidden", "dataset": {**table, "task_type": "masked"}},
     ]
     content = {"tasks": tasks, "trunk": {"mixing": "annealed", "loss_weights": "uncertainty"}}

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import strategies as st
 
 from benchmarks import fuzz, killed, torture
+from pyg_samsa.cli import main
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked")
 
@@ -119,3 +120,11 @@ def test_wrong_lines_are_named(capsys):
     with pytest.raises(SystemExit):
         torture.main(["--only", "kills"])
     assert "there is no 'kills'" in capsys.readouterr().err
+
+
+def test_the_config_of_the_mixture_trains(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    scenario = killed.SCENARIOS["mixture"]
+    scenario.prepare(tmp_path)
+    assert main([*scenario.command, "optim.max_epoch", "1"]) == 0
+    assert [name for name in killed._results(tmp_path) if name.endswith("summary.json")]
