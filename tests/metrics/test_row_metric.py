@@ -92,6 +92,12 @@ def test_infinite_regression_label_is_an_error() -> None:
         metrics.build("mae", 1).update(torch.zeros(1), torch.tensor([float("inf")]))
 
 
+@pytest.mark.parametrize("shape", [(2, 3, 1), (2, 3, 4), (3,), (), (2, 2)])
+def test_as_rows_takes_rows_of_all_targets_only(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ShapeError, match=r"preds: got .*, expected \[B, 3\]"):
+        as_rows("preds", torch.zeros(shape), 3)
+
+
 def test_as_rows_takes_a_vector_for_one_target_only() -> None:
     assert as_rows("preds", torch.zeros(3), 1).shape == (3, 1)
     with pytest.raises(ShapeError, match=r"preds: got \[3\], expected \[B, 3\]"):
