@@ -25,6 +25,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pandas as pd
 import torch
@@ -152,10 +153,13 @@ def _with_features(folder: Path) -> Any:
     """Return the data set with encodings and descriptors, which are computed in parts of some hundred rows."""
     from pyg_samsa.datasets import add_descriptors, base, encodings, molecule_descriptors
 
-    # The process does nothing else.
-    base._MAPPED_BYTES, encodings._PART_NODES, molecule_descriptors._PART_ROWS = 2**10, 500, 150
-    dataset = encodings.add_encoding(_open_table(folder), "lap+rwse", 4, folder=folder / "datasets", progress=False)
-    return add_descriptors(dataset, ["maccs", "morgan_count"], folder=folder / "datasets", progress=False)
+    with (
+        patch.object(base, "_MAPPED_BYTES", 2**10),
+        patch.object(encodings, "_PART_NODES", 500),
+        patch.object(molecule_descriptors, "_PART_ROWS", 150),
+    ):
+        dataset = encodings.add_encoding(_open_table(folder), "lap+rwse", 4, folder=folder / "datasets", progress=False)
+        return add_descriptors(dataset, ["maccs", "morgan_count"], folder=folder / "datasets", progress=False)
 
 
 def _add_features() -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from pyg_samsa.chem.ogb_features import import_rdkit
+from pyg_samsa.chem.ogb_features import clean_smiles, import_rdkit
 from pyg_samsa.chem.parsing import Parsed, parse_molecules
 from pyg_samsa.chem.smiles_text import SAFE_ATOMS, write_smiles
 from pyg_samsa.chem.standardize import Standardizer
@@ -30,7 +30,8 @@ def canonical_smiles(smiles: Sequence[str]) -> list[str]:
 
 
 def _canonical(text: str) -> str:
-    return write_smiles(import_rdkit().MolFromSmiles(text)) or text
+    mol = import_rdkit().MolFromSmiles(clean_smiles(text))
+    return text if mol is None else write_smiles(mol) or text
 
 
 def scaffold_of(smiles: str) -> str:
@@ -51,7 +52,7 @@ def scaffold_of(smiles: str) -> str:
 
     with rdBase.BlockLogs():
         try:
-            mol = Chem.MolFromSmiles(smiles)
+            mol = Chem.MolFromSmiles(clean_smiles(smiles))
             if mol.GetNumAtoms() > SAFE_ATOMS:
                 return smiles
             return write_smiles(MurckoScaffold.GetScaffoldForMol(mol), stereo=False) or ""

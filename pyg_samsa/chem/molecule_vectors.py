@@ -86,7 +86,7 @@ def _chunk(smiles: Sequence[str], make: Callable[[], VectorFunction], width: int
     compute = make()
     vectors = np.zeros((len(smiles), width), dtype=dtype)
     for position, text in enumerate(smiles):
-        molecule = parse_smiles(text.strip() if isinstance(text, str) else text)
+        molecule = parse_smiles(text)
         if isinstance(molecule, str):
             return Refusal(position, molecule)
         vectors[position] = compute(molecule)

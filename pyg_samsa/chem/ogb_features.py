@@ -6,6 +6,7 @@ Only numpy is imported here (and RDKit where it is used): this module is what th
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
@@ -164,8 +165,22 @@ def graph_arrays(mol: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return x, np.ascontiguousarray(edge_index), np.repeat(features, 2, axis=0)
 
 
-# Blanks, a mark at the begin of a file, spaces without width, a soft hyphen: they come with copied text.
-_AROUND = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\ufeff\u200b\u200c\u200d\u2060\u00ad"
+# Blanks, marks of direction, spaces without width, soft hyphens: they come with text that is copied from documents.
+_AROUND = "".join(
+    one
+    for one in map(chr, range(2**16))
+    if one.isspace() or unicodedata.category(one) in ("Cf", "Zs", "Zl", "Zp") or 0xFE00 <= ord(one) <= 0xFE0F
+)
+
+
+def clean_smiles(text: str) -> str:
+    r"""Return a SMILES without blanks and invisible characters around it.
+
+    Example:
+        >>> clean_smiles(" CCO\u200b")
+        'CCO'
+    """
+    return text.strip(_AROUND)
 
 
 def parse_smiles(smiles: object) -> Any | str:
@@ -183,12 +198,13 @@ def parse_smiles(smiles: object) -> Any | str:
     if not isinstance(smiles, str):
         nothing = smiles is None or str(smiles) in ("nan", "<NA>")
         return f"no molecule ({smiles})" if nothing else f"not a SMILES but a value of type {type(smiles).__name__}"
-    if not (text := smiles.strip(_AROUND)):
+    if not (text := clean_smiles(smiles)):
         return "empty SMILES"
-    # RDKit leaves out characters beyond ASCII at both ends, and would read "CO²" as CO.
-    if not (structure := text.split(maxsplit=1)[0]).isascii():
-        place, wrong = next((place, one) for place, one in enumerate(structure, 1) if not one.isascii())
-        return f"this SMILES has the character {wrong!r} (U+{ord(wrong):04X}) at place {place}"
+    # A name may follow. RDKit leaves out characters beyond ASCII at both ends, and would read "CO²" as CO.
+    structure = re.split(r"[ \t]", text, maxsplit=1)[0]
+    wrong = next((one for one in structure if not (one.isascii() and one.isprintable())), "")
+    if wrong:
+        return f"this SMILES has the character {wrong!r} (U+{ord(wrong):04X})"
     try:
         with rdBase.BlockLogs():
             mol = chem.MolFromSmiles(text)

@@ -17,7 +17,15 @@ from pyg_samsa.chem.graph_table import GraphTable, join_tables, make_table
 from pyg_samsa.chem.molecule_changes import Change
 from pyg_samsa.chem.molecule_list import list_molecules
 from pyg_samsa.chem.molecule_vectors import VectorFunction
-from pyg_samsa.chem.ogb_features import TOO_LARGE, Refusal, graph_arrays, import_rdkit, parse_smiles, why_too_large
+from pyg_samsa.chem.ogb_features import (
+    TOO_LARGE,
+    Refusal,
+    clean_smiles,
+    graph_arrays,
+    import_rdkit,
+    parse_smiles,
+    why_too_large,
+)
 from pyg_samsa.chem.standardize import Standardized, StandardizeError, Standardizer
 from pyg_samsa.io import worker_pool
 from pyg_samsa.io.worker_pool import MOST, map_chunks
@@ -94,7 +102,7 @@ def parse_molecules(
         parts.append(arrays)
         read.append(molecule.smiles)
         if molecule.steps:
-            changes.append(Change(position, str(text).strip(), molecule.smiles, molecule.steps))
+            changes.append(Change(position, clean_smiles(str(text)), molecule.smiles, molecule.steps))
         for name, function in functions.items():
             rows[name].append(function(molecule.mol))
     descriptors = {name: np.stack(vectors) for name, vectors in rows.items() if vectors}
@@ -105,13 +113,13 @@ def _read(
     position: int, text: object, max_atoms: int | None, standardize: Standardizer | None, *, described: bool
 ) -> tuple[Standardized, Any] | Refusal:
     """Return the molecule and the arrays of its graph, or why there are none."""
-    mol = parse_smiles(text.strip() if isinstance(text, str) else text)
+    mol = parse_smiles(text)
     if isinstance(mol, str):
         return Refusal(position, mol)
     if reason := why_too_large(mol, max_atoms):
         return Refusal(position, reason, TOO_LARGE)
     try:
-        molecule = standardize.apply(mol) if standardize else Standardized(str(text).strip(), mol, ())
+        molecule = standardize.apply(mol) if standardize else Standardized(clean_smiles(str(text)), mol, ())
     except StandardizeError as error:
         return Refusal(position, error.reason)
     if described and (reason := why_too_large(molecule.mol, MAX_ATOMS)):

@@ -214,8 +214,8 @@ def note_read(path: str | os.PathLike[str]) -> None:
     Example:
         >>> with files_read() as files:
         ...     note_read("set.pt")
-        >>> files
-        [PosixPath('set.pt')]
+        >>> [path.name for path in files]
+        ['set.pt']
     """
     if (files := _read.get()) is not None:
         files.append(Path(path))
@@ -377,9 +377,9 @@ class SplitDataset(InMemoryDataset):
         """
         if self.task.kind != "regression":
             return None
-        y, train = self._data.y, self.split_idx["train"]
+        train = self.split_idx["train"]
         if self.task.level == "graph":
-            known = y.view(-1, self.task.num_targets)[train]
+            known = self._chosen(self._data.y.view(-1, self.task.num_targets))[train]
         else:
             known = torch.cat([self[row].y.view(-1, self.task.num_targets) for row in train.tolist()])
         return scale_of(known)

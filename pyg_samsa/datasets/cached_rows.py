@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import mmap
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import torch
@@ -30,7 +31,8 @@ _TYPES: dict[np.dtype[Any], str] = {np.dtype(np.uint8): "U8", np.dtype(np.int16)
 _JOINED_VALUES = 2**22
 # Linux counts the whole mapping as memory that may be needed, unless it is told not to; Python has the flag since 3.13.
 _NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
-_checked: dict[tuple[str, int, int], str] = {}
+_LONGEST_HEADER = 2**16
+_checked: set[tuple[str, int, int, int, str]] = set()
 
 
 class Part(NamedTuple):
@@ -100,36 +102,35 @@ class RowFile:
         if not self.path.is_file():
             return None
         try:
-            return self._read()
+            with self.path.open("rb") as file:
+                return self._read(file)
         except DataIntegrityError as error:
             if tell:
                 _LOGGER.warning("The %s are computed again: %s", self.what, error)
             return None
 
-    def _read(self) -> np.ndarray:
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(self.path, framework="numpy") as file:
-                told = file.metadata() or {}
-                stored = file.get_slice("values")
-                shape, name = tuple(stored.get_shape()), stored.get_dtype()
-            dtype = next(dtype for dtype, known in _TYPES.items() if known == name)
-        except (SafetensorError, StopIteration) as error:
-            raise DataIntegrityError(self.path, f"a file of {self.what}", "something else") from error
+    def _read(self, file: BinaryIO) -> np.ndarray:
+        """Return the numbers of the open file; header, numbers and hash are those of the same file."""
+        state = os.fstat(file.fileno())
+        told, dtype, shape, offset = _header(file, state.st_size, self)
         expected = {"format": str(self.version), "source": self.source}
         for key, value in expected.items():
             if told.get(key) != value:
                 raise DataIntegrityError(self.path, f"{self.what} with the {key} {value}", str(told.get(key)))
         if shape != self.shape:
             raise DataIntegrityError(self.path, f"numbers of the shape {list(self.shape)}", f"{list(shape)}")
-        values = _numbers(self.path, dtype, shape)
-        state = self.path.stat()
-        place = (str(self.path.resolve()), state.st_size, state.st_mtime_ns)
-        if place not in _checked:
-            _checked[place] = _hash([values])
-        if _checked[place] != told.get("sha256"):
-            raise DataIntegrityError(self.path, f"sha256 {told.get('sha256')}", f"sha256 {_checked[place]}")
+        if is_mapped(state.st_size):
+            # Private pages: what is written to the array does not reach the file.
+            flags, access = mmap.MAP_PRIVATE | _NO_RESERVE, mmap.PROT_READ | mmap.PROT_WRITE
+            mapped = mmap.mmap(file.fileno(), state.st_size, flags=flags, prot=access)
+            values = np.frombuffer(mapped, dtype, offset=offset).reshape(shape)
+        else:
+            values = np.fromfile(file, dtype).reshape(shape)
+        checked = (str(self.path.resolve()), state.st_ino, state.st_size, state.st_mtime_ns, str(told.get("sha256")))
+        if checked not in _checked:
+            if (found := _hash([values])) != told.get("sha256"):
+                raise DataIntegrityError(self.path, f"sha256 {told.get('sha256')}", f"sha256 {found}")
+            _checked.add(checked)
         return values
 
     def write(self, values: Sequence[np.ndarray]) -> None:
@@ -190,6 +191,8 @@ def cached_rows(
 
     Cost: memory of one part; disk of twice the file until all parts are joined.
     """
+    if file.path.is_dir():
+        raise DataIntegrityError(file.path, f"a file of {file.what}", "a folder", hint="Rename or delete it.")
     values = file.read()
     if values is None:
         with lock(file.path):
@@ -200,8 +203,8 @@ def cached_rows(
                 with progress_bar(title, parts[-1].end if parts else 0, enabled=progress) as advance:
                     values = _compute(file, parts, compute, advance, integers=integers)
     if file.parts_folder.is_dir():
-        # They may also be those of a process that was killed before it deleted them.
-        with suppress(OSError, ConfigError), lock(file.path):
+        # They may also be those of a process that was killed before it deleted them. Another one may compute again.
+        with suppress(OSError, ConfigError), lock(file.path, wait=False, keep_file=True):
             shutil.rmtree(file.parts_folder, ignore_errors=True)
     note_read(file.path)
     return torch.from_numpy(values)
@@ -227,6 +230,7 @@ def _compute(
         whole = computed(parts[0]) if parts else np.empty(file.shape, np.float32)
         file.write([whole])
         return whole
+    remove_partial(file.parts_folder / "*")
     files = [file.of_part(number, part) for number, part in enumerate(parts)]
     types = []
     for one, part in zip(files, parts, strict=True):
@@ -283,7 +287,8 @@ def join_columns(
         >>> join_columns([torch.tensor([[1.0]]), torch.tensor([[2, 3]])], "datasets")
         tensor([[1., 2., 3.]])
 
-    Cost: disk of 4 N F bytes; nothing for a single float32 tensor, and memory for less than 32 MB.
+    Cost: disk of 4 N F bytes, twice that while it is written. Nothing for a single float32 tensor; memory for less than
+    32 MB.
     """
     if len(parts) == 1 and parts[0].dtype == torch.float32:
         return parts[0]
@@ -295,7 +300,7 @@ def join_columns(
 
     if not is_mapped(4 * shape[0] * shape[1]):
         return torch.from_numpy(compute(0, shape[0], lambda _: None))
-    source = " ".join(_hash([part.numpy()]) for part in parts)
+    source = " ".join(f"{part.dtype} {list(part.shape)} {_hash([part.numpy()])}" for part in parts)
     path = Path(folder) / f"{name}-{hashlib.sha256(source.encode()).hexdigest()[:16]}.safetensors"
     step = max(1, _JOINED_VALUES // shape[1])
     ends = [*range(0, shape[0], step), shape[0]]
@@ -304,16 +309,24 @@ def join_columns(
     return cached_rows(file, blocks, compute, title="Joined columns", progress=progress)
 
 
-def _numbers(path: Path, dtype: np.dtype[Any], shape: tuple[int, int]) -> np.ndarray:
-    """Return the numbers at the end of a safetensors file that holds nothing else."""
-    with path.open("rb") as file:
-        offset = 8 + int.from_bytes(file.read(8), "little")
-        if not is_mapped(path.stat().st_size):
-            file.seek(offset)
-            return np.fromfile(file, dtype).reshape(shape)
-        # Private pages: nobody writes to them, and if someone does, the file stays as it is.
-        kept = mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE | _NO_RESERVE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
-    return np.frombuffer(kept, dtype, offset=offset).reshape(shape)
+def _header(file: BinaryIO, size: int, about: RowFile) -> tuple[Mapping[str, Any], np.dtype[Any], tuple[int, ...], int]:
+    """Return what a safetensors file tells about itself, number type, shape, and where its only tensor begins."""
+    length = int.from_bytes(file.read(8), "little")
+    try:
+        if length > _LONGEST_HEADER:
+            raise ValueError(length)
+        header = json.loads(file.read(length))
+        described = header["values"]
+        dtype = next(dtype for dtype, name in _TYPES.items() if name == described["dtype"])
+        shape = tuple(int(side) for side in described["shape"])
+        whole = math.prod(shape) * dtype.itemsize
+        if set(header) != {"__metadata__", "values"} or described["data_offsets"] != [0, whole]:
+            raise ValueError(described)
+        if min(shape) < 0 or 8 + length + whole != size:
+            raise ValueError(size)
+        return dict(header["__metadata__"]), dtype, shape, 8 + length
+    except (ValueError, KeyError, TypeError, RecursionError, StopIteration) as error:
+        raise DataIntegrityError(about.path, f"a file of {about.what}", "something else") from error
 
 
 def _smallest(values: np.ndarray) -> np.ndarray:

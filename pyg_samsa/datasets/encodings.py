@@ -33,7 +33,7 @@ from pyg_samsa.options import Option
 
 KINDS = ("none", *NODE_ENCODINGS)
 _WALK_VERSION, _EIGENVECTOR_VERSION = 1, 2
-_CHUNK_NODES, _PART_NODES = 2**14, 2**19
+_CHUNK_NODES, _PART_NODES, _PART_VALUES = 2**14, 2**19, 2**25
 _HASHED_EDGES = 2**20
 
 
@@ -144,7 +144,8 @@ def _load_or_compute(
     file = RowFile(path, "positional encodings", version, digest, (int(graphs.node_ptr[-1]), dim))
     compute = partial(_compute, kind, dim, form, graphs)
     title = "Random-walk encodings" if kind == "rwse" else "Laplacian eigenvectors"
-    return cached_rows(file, graphs.parts(_PART_NODES), compute, title=title, progress=progress)
+    nodes = min(_PART_NODES, max(1, _PART_VALUES // dim))
+    return cached_rows(file, graphs.parts(nodes), compute, title=title, progress=progress)
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ class _Graphs:
 
     def check(self) -> None:
         """Raise an error if an edge leaves its graph."""
-        lowest, highest, fits = self.edge_index.size(1), 0, True
+        lowest, highest, fits = np.iinfo(np.int64).max, 0, True
         for begin, end, _ in self.parts(_PART_NODES):
             edges = self.edges(begin, end)
             sizes = np.repeat(np.diff(self.node_ptr[begin : end + 1]), np.diff(self.edge_ptr[begin : end + 1]))

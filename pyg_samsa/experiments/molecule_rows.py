@@ -42,8 +42,8 @@ class MoleculeRows:
         self.splits = {split: np.sort(np.asarray(dataset.split_idx[split])) for split in split_sizes(dataset.split_idx)}
         y = per_graph(dataset, "y").reshape(len(dataset), -1).double().numpy()
         self.target: np.ndarray = y[:, 0] if self.task.kind == "multiclass" else y
-        bound = getattr(dataset._data, "y_bound", None)
-        self.bound: np.ndarray | None = None if bound is None else bound.numpy()
+        bounded = "y_bound" in dataset._data
+        self.bound: np.ndarray | None = per_graph(dataset, "y_bound").numpy() if bounded else None
         self.extra_columns = tuple(getattr(dataset.features, "extra_columns", ()))
         self._read_by_network = tuple(getattr(dataset.features, "descriptors", ()))
         self.standardize = tuple(getattr(dataset.features, "standardize", ()))
@@ -103,7 +103,7 @@ class MoleculeRows:
         if not self.extra_columns:
             return np.empty((len(self.smiles), 0), np.float32)
         if self._extra is None:
-            self._extra = self.dataset._data.graph_features[:, -len(self.extra_columns) :].contiguous().numpy()
+            self._extra = self.dataset.graph_features[:, -len(self.extra_columns) :].contiguous().numpy()
         return self._extra
 
     def inputs(self, split: str) -> Iterator[MoleculeInputs]:

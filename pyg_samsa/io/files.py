@@ -343,6 +343,7 @@ def lock(
     wait: bool = True,
     setting: str = "path",
     lock_file: str | os.PathLike[str] | None = None,
+    keep_file: bool | None = None,
 ) -> Iterator[None]:
     """Hold the lock of a file or folder, so that no other process of this machine uses it.
 
@@ -350,9 +351,10 @@ def lock(
 
     Args:
         path: File or folder to protect.
-        wait: Whether to wait for another process that holds the lock. If not, the lock file is deleted at the end.
+        wait: Whether to wait for another process that holds the lock.
         setting: Name of the setting that chose ``path``, for the error.
         lock_file: File of the lock, ``.<name>.lock`` beside ``path`` by default.
+        keep_file: Whether this file stays. It has to where other processes may wait for it; None is ``wait``.
 
     Raises:
         ConfigError: Another process holds the lock and ``wait`` is False.
@@ -380,7 +382,7 @@ def lock(
     try:
         yield
     finally:
-        if not wait:
+        if not (wait if keep_file is None else keep_file):
             with suppress(OSError):  # Windows does not delete a file that is open
                 file.unlink()
         held.release()

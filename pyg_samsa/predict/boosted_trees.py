@@ -23,7 +23,7 @@ from pyg_samsa.predict.vector_model import LEAST, VectorModel, log_odds, thread_
 MODELS = ("sklearn", "lightgbm")
 LOSSES = ("absolute", "squared")
 _MAX_BINS = 63
-_SAMPLED_ROWS = 2**14  # of vectors in files, from which LightGBM takes the limits of its bins; they are in memory
+_SAMPLED_ROWS = 2**14  # rows of stored vectors that LightGBM reads into memory, for the limits of its bins
 
 
 @dataclass(frozen=True)

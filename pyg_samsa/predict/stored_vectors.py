@@ -14,7 +14,7 @@ BLOCK_ROWS = 2**13
 class StoredVectors:
     """Rows and columns of vectors whose columns lie in several arrays, such as mapped files.
 
-    ``np.asarray`` reads them, as float32. An index, a slice or a mask of rows returns a view, which reads nothing.
+    ``np.asarray`` reads them, as float32. A slice, numbers or a mask of rows return a view, which reads nothing.
 
     Args:
         parts: Arrays [G, F_i] of any number type, side by side.
@@ -49,7 +49,10 @@ class StoredVectors:
         return len(self._rows)
 
     def __getitem__(self, rows: np.ndarray | slice) -> StoredVectors:
-        return StoredVectors(self.parts, self._rows[rows], self._columns)
+        chosen = self._rows[rows]
+        if chosen.ndim != 1:
+            raise TypeError("rows are chosen by a slice, numbers, or a mask")
+        return StoredVectors(self.parts, chosen, self._columns)
 
     def select(self, columns: np.ndarray) -> StoredVectors:
         """Return a view of some columns.
@@ -57,7 +60,8 @@ class StoredVectors:
         Args:
             columns: Their numbers among the present ones, int64 [F].
         """
-        return StoredVectors(self.parts, self._rows, columns if self._columns is None else self._columns[columns])
+        present = np.arange(self.shape[1]) if self._columns is None else self._columns
+        return StoredVectors(self.parts, self._rows, present[columns])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         out = np.empty(self.shape, np.float32 if dtype is None else dtype)

@@ -110,6 +110,26 @@ def test_tests_of_who_imports_a_file_notice_what_its_own_do_not(repository, tmp_
         Trial(root, tmp_path_factory.mktemp("copy"), 120).outcome(mutant)
 
 
+def test_tests_that_sometimes_fail_by_themselves_are_left_out(repository, tmp_path_factory):
+    root, counter = repository("assert larger(2, 1)"), tmp_path_factory.mktemp("count") / "runs"
+    (root / "tests/test_unsteady.py").write_text(
+        f"""
+from pathlib import Path
+from pyg_samsa.metrics.larger import larger
+def test_it():
+    runs = Path({str(counter)!r})
+    with runs.open("a") as file:
+        file.write(".")
+    assert len(runs.read_text()) >= 3
+def test_other():
+    pass
+"""
+    )
+    mutant = Mutant("pyg_samsa/metrics/larger.py", 9, "core/ReplaceComparisonOperator_Gt_GtE", 1, "", "")
+    assert Trial(root, tmp_path_factory.mktemp("copy"), 120).outcome(mutant) == "survived"
+    assert counter.read_text() == "..."
+
+
 def test_other_tests_that_take_too_long_notice_nothing(repository, tmp_path_factory):
     root = repository("assert larger(2, 1)")
     (root / "tests/test_long.py").write_text(

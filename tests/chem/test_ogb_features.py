@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from rdkit import Chem, rdBase
 
+from pyg_samsa.chem.molecule_names import canonical_smiles, parse_ranked, scaffold_of
 from pyg_samsa.chem.ogb_features import (
     ATOM_CARDINALITIES,
     ATOM_FEATURES,
@@ -188,9 +189,23 @@ def test_a_table_of_nothing():
     assert len(table.num_nodes) == len(table.num_edges) == 0
 
 
-@pytest.mark.parametrize("text", ["\ufeffCCO", "CCO\u200b", " CCO\u00a0", "CCO éthanol", "\u00adCCO\u2060 \u200b"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("\ufeffCCO", "CCO\u200b", " CCO\u00a0", "CCO éthanol", "CCO\téthanol", "\u00adCCO\u2060 \u200b", "CCO\n"),
+        *("\u200b CCO", "\ufeff CCO name", "CCO\u200e", "\u202aCCO\u202c", "CCO\ufe0f", "CCO |$a;;é$|"),
+    ],
+    ids=ascii,
+)
 def test_invisible_characters_and_names_do_not_matter(text):
     assert Chem.MolToSmiles(parse_smiles(text)) == "CCO"
+    # Their names, by which molecules are split and compared, are those of the molecule.
+    assert canonical_smiles([text]) == ["CCO"]
+    assert scaffold_of(text.replace("CCO", "c1ccccc1O")) == "c1ccccc1"
+    parsed, ranks, names = parse_ranked([text, "OCC"], max_atoms=None, split="scaffold", seed=0)
+    assert len(parsed.kept) == 2
+    assert ranks[0] == ranks[1]
+    assert names[0] == names[1]
 
 
 @pytest.mark.parametrize(
@@ -203,17 +218,19 @@ def test_invisible_characters_and_names_do_not_matter(text):
         (3, "not a SMILES but a value of type int"),
         ("C(C)(C)(C)(C)C", "RDKit"),
         ("c1ccc", "RDKit"),
-        ("C\0C", "RDKit"),
+        ("C\0C", "(U+0000)"),
         ("Xx", "RDKit"),
         ("C(" * 3000, "RDKit"),
         ("(" * 100_000, "RDKit"),
         ("CC>>CO", "RDKit"),
-        ("日本", "this SMILES has the character '日' (U+65E5) at place 1"),
-        ("CO²", "this SMILES has the character '²' (U+00B2) at place 3"),
-        ("éC", "this SMILES has the character 'é' (U+00E9) at place 1"),
-        ("C\u200bO", "this SMILES has the character '\\u200b' (U+200B) at place 2"),
+        ("日本", "this SMILES has the character '日' (U+65E5)"),
+        ("CO²", "this SMILES has the character '²' (U+00B2)"),
+        ("CO\u00a0²", "this SMILES has the character '\\xa0' (U+00A0)"),
+        ("CO\nN", "this SMILES has the character '\\n' (U+000A)"),
+        ("éC", "this SMILES has the character 'é' (U+00E9)"),
+        ("C\u200bO", "this SMILES has the character '\\u200b' (U+200B)"),
         ("\ufeff \u200b", "empty"),
-        ("\ud800", "this SMILES has the character '\\ud800' (U+D800) at place 1"),
+        ("\ud800", "this SMILES has the character '\\ud800' (U+D800)"),
         ("C \ud800", "not UTF-8"),
     ],
     ids=lambda value: repr(value)[:12],

@@ -275,3 +275,11 @@ def test_features_of_graphs_follow_the_view():
     assert dataset.graph_features is features
     assert dataset[[3, 1]].graph_features.flatten().tolist() == [3.0, 1.0]
     assert SplitDataset(make(), TASK, MOLECULES).graph_features is None
+
+
+def test_the_scale_of_targets_follows_the_view():
+    table = convert_smiles(SMILES, progress=False)
+    prepared = molecules_to_prepared(table, {"train": torch.tensor([0, 1])}, y=torch.arange(5.0)[:, None])
+    dataset = SplitDataset(prepared, Task("regression", ["y"]), MOLECULES)
+    assert dataset.target_scale[0].item() == 0.5
+    assert dataset[[3, 1, 0]].target_scale[0].item() == 2.0

@@ -1,15 +1,16 @@
 import errno
 import mmap
+import time
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from pyg_samsa.datasets import base, cached_rows
 from pyg_samsa.datasets.cached_rows import Part, RowFile, join_columns
-from pyg_samsa.errors import ConfigError, SmilesError
+from pyg_samsa.errors import ConfigError, DataIntegrityError, SmilesError
 from tests import fresh_process
 
 PARTS = [Part(0, 3, 3), Part(3, 4, 1), Part(4, 6, 2)]
@@ -105,6 +106,64 @@ def test_a_damaged_file_is_made_again(damage, tmp_path, caplog):
     assert file.path.read_bytes() == content
 
 
+def test_a_file_with_other_tensors_or_without_its_numbers_is_made_again(tmp_path):
+    file = row_file(tmp_path)
+    rows_of(file, numbers(range(6))[0])
+    good = file.path.read_bytes()
+    told = {"format": "1", "source": "numbers", "sha256": cached_rows._hash([np.zeros((6, 1), np.float32)])}
+    zeros = np.zeros((6, 1), np.float32)
+    save_file({"a": np.zeros((6, 1), np.float32), "values": zeros}, file.path, metadata=told)
+    assert file.read() is None
+    save_file({"a": zeros}, file.path, metadata=told)
+    assert file.read() is None
+    save_file({"values": zeros}, file.path)
+    assert file.read() is None
+    length = int.from_bytes(good[:8], "little")
+    for lie in (length + 8, 2**40, 2**63):
+        file.path.write_bytes(lie.to_bytes(8, "little") + good[8:])
+        assert file.read() is None
+    for header in (b"[]", b"[" * 9000, b'{"values": 3}', b"\xff"):
+        file.path.write_bytes(len(header).to_bytes(8, "little") + header + good[8 + length :])
+        assert file.read() is None
+    save_file({"values": zeros}, file.path, metadata=told)
+    assert file.read().tolist() == zeros.tolist()
+    assert rows_of(row_file(tmp_path, source="others"), numbers(range(6))[0]).flatten().tolist() == list(range(6))
+
+
+def test_a_file_that_cannot_be_opened_is_no_missing_file(tmp_path, monkeypatch):
+    file = row_file(tmp_path)
+    rows_of(file, numbers(range(6))[0])
+
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(type(file.path), "open", refuse)
+    with pytest.raises(PermissionError):
+        rows_of(file)
+
+
+def test_a_folder_in_place_of_the_file_is_named_before_anything_is_computed(tmp_path):
+    file = row_file(tmp_path)
+    file.path.mkdir(parents=True)
+    with pytest.raises(DataIntegrityError, match="got a folder, expected a file of squares"):
+        rows_of(file)
+
+
+def test_each_file_is_hashed_once_unless_it_changes(tmp_path, monkeypatch):
+    file = row_file(tmp_path)
+    rows_of(file, numbers(range(6))[0])
+    rows_of(file)
+    hashes, hash_of = [], cached_rows._hash
+    monkeypatch.setattr(cached_rows, "_hash", lambda blocks: hashes.append(1) or hash_of(blocks))
+    rows_of(file)
+    assert not hashes
+    content = file.path.read_bytes()
+    file.path.write_bytes(content[:-1] + b"x")
+    assert file.read() is None
+    assert file.read() is None  # a hash that does not match is not remembered
+    assert len(hashes) == 2
+
+
 def test_many_numbers_are_mapped_and_nothing_writes_to_the_file(tmp_path, monkeypatch):
     monkeypatch.setattr(base, "_MAPPED_BYTES", 1)
     mapped = []
@@ -180,8 +239,47 @@ def test_parts_and_temporary_files_of_a_killed_process_are_deleted(tmp_path):
     file.path.unlink()
     left = file.path.with_name(".squares.0a1b2c3d4e5f.part.safetensors")
     left.write_text("half")
+    inner = file.parts_folder / ".000000.0a1b2c3d4e5f.part.safetensors"
+    inner.parent.mkdir()
+    inner.write_text("half")
+    there = []
+
+    def compute(begin, end, advance):
+        there.append(left.exists() or inner.exists())
+        return numbers(range(6))[0](begin, end, advance)
+
+    rows_of(file, compute)
+    assert there == [False] * 3
+
+
+def test_good_numbers_do_not_wait_for_a_process_that_computes_again(tmp_path):
+    file = row_file(tmp_path)
     rows_of(file, numbers(range(6))[0])
-    assert not left.exists()
+    file.of_part(0, PARTS[0]).write([np.zeros((3, 1), np.float32)])
+    code = """
+import sys, time
+from pathlib import Path
+from pyg_samsa.io.files import lock
+
+with lock(sys.argv[1]):
+    Path(sys.argv[2]).touch()
+    time.sleep(600)
+"""
+    process = fresh_process.start(code, file.path, tmp_path / "held")
+    try:
+        for _ in range(600):
+            if (tmp_path / "held").exists():
+                break
+            time.sleep(0.1)
+        assert rows_of(file).flatten().tolist() == list(range(6))
+        assert process.poll() is None
+        assert file.parts_folder.exists()
+    finally:
+        process.kill()
+        process.communicate()
+    rows_of(file)
+    assert not file.parts_folder.exists()
+    assert file.path.with_name(".squares.safetensors.lock").exists()
 
 
 def test_two_processes_compute_once(tmp_path):

@@ -1,3 +1,5 @@
+import errno
+
 import numpy as np
 import pytest
 import torch
@@ -125,6 +127,33 @@ def test_an_edge_that_leaves_its_graph_in_a_later_part(tmp_path, monkeypatch):
     dataset._data.edge_index[0, -1] = 3
     with pytest.raises(ShapeError, match="edge_index: got 0 to 3, expected numbers of nodes of the same graph"):
         add_encoding(dataset, "rwse", 2, folder=tmp_path, progress=False)
+    dataset._data.edge_index[:] = torch.tensor([[7], [9]])
+    with pytest.raises(ShapeError, match="edge_index: got 7 to 9"):
+        add_encoding(dataset, "rwse", 2, folder=tmp_path, progress=False)
+
+
+def test_wide_encodings_have_parts_of_fewer_nodes(tmp_path, monkeypatch):
+    monkeypatch.setattr(encodings, "_PART_VALUES", 40)
+    parts = []
+    plain = encodings.cached_rows
+
+    def watched(file, given, *args, **options):
+        parts.append([part.rows for part in given])
+        return plain(file, given, *args, **options)
+
+    monkeypatch.setattr(encodings, "cached_rows", watched)
+    for dim in (4, 10):
+        add_encoding(dataset_of((5, 1, 3, 8)), "rwse", dim, folder=tmp_path, progress=False)
+    assert parts == [[9, 8], [5, 4, 8]]
+
+
+def test_other_errors_of_the_system_are_not_called_those_of_the_folder(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(encodings, "cached_rows", refuse)
+    with pytest.raises(OSError, match="Cannot allocate memory"):
+        add_encoding(dataset_of(), "rwse", 2, folder=tmp_path, progress=False)
 
 
 def test_both_kinds_side_by_side(tmp_path):

@@ -1,3 +1,5 @@
+import errno
+
 import numpy as np
 import pytest
 import torch
@@ -123,6 +125,28 @@ def test_a_molecule_that_cannot_be_read_is_named_by_its_row(tmp_path, monkeypatc
         cached_descriptors("maccs", ["C", "CC", "CCC", "C("], tmp_path, progress=False)
     assert caught.value.row == 4
     assert not list((tmp_path / "descriptors").glob("*-parts"))
+
+
+def test_wide_descriptors_have_parts_of_fewer_molecules(tmp_path, monkeypatch):
+    monkeypatch.setattr(molecule_descriptors, "_PART_VALUES", 2 * 167)
+    calls, compute = [], molecule_descriptors.compute_descriptors
+
+    def watched(smiles, names, **options):
+        calls.append(len(smiles))
+        return compute(smiles, names, **options)
+
+    monkeypatch.setattr(molecule_descriptors, "compute_descriptors", watched)
+    cached_descriptors("maccs", SMILES, tmp_path, progress=False)
+    assert calls == [2, 2, 1]
+
+
+def test_other_errors_of_the_system_are_not_called_those_of_the_folder(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(molecule_descriptors, "cached_rows", refuse)
+    with pytest.raises(OSError, match="Cannot allocate memory"):
+        add_descriptors(dataset_of(), ["maccs"], folder=tmp_path, progress=False)
 
 
 def test_no_molecules(tmp_path):

@@ -2,6 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
 from pyg_samsa.chem import compute_descriptors
 from pyg_samsa.datasets import add_descriptors
@@ -49,3 +50,18 @@ def test_a_long_split_is_read_in_pieces(small, monkeypatch, tmp_path):
     expected = compute_descriptors(whole.smiles, ["maccs"], progress=False)
     np.testing.assert_array_equal(found, expected)
     assert found.dtype == np.float32
+
+
+def test_rows_of_a_view(small, tmp_path):
+    dataset = small.dataset()
+    count = len(small.smiles)
+    each = torch.arange(count + 1)
+    dataset._data.y_bound, dataset.slices["y_bound"] = torch.arange(2 * count).view(-1, 2).to(torch.int8) % 3, each
+    dataset._data.graph_features, dataset.slices["graph_features"] = torch.arange(float(count))[:, None], each
+    dataset.features = dataclasses.replace(dataset.features, extra_columns=("pH",), graph_channels=1)
+    view = dataset[[5, 2, 9]]
+    view.split_idx = {"train": torch.tensor([0, 1]), "test": torch.tensor([2])}
+    rows = MoleculeRows(view, "x", tmp_path)
+    assert rows.smiles == [small.smiles[place] for place in (5, 2, 9)]
+    assert rows.extra().flatten().tolist() == [5.0, 2.0, 9.0]
+    assert rows.bound.tolist() == [[10 % 3, 11 % 3], [4 % 3, 5 % 3], [18 % 3, 19 % 3]]

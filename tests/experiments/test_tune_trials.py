@@ -50,6 +50,23 @@ def test_the_score_of_trees_is_that_of_trees_fitted_by_hand(opts):
     assert found == pytest.approx(expected.mean(), rel=1e-5)
 
 
+def test_trees_of_a_search_read_extra_columns_and_stored_descriptors(opts, tmp_path):
+    lines = [f"{'C' * (1 + row % 7)}O,{row % 5},{2.5 * (row % 5)}" for row in range(60)]
+    (tmp_path / "table.csv").write_text("\n".join(["smiles,pH,mass", *lines]) + "\n")
+    extra = [*opts, "dataset.extra_columns", "[pH]"]
+    dataset = (load_config("csv", extra), SearchData(progress=False).load({}))[1]
+    plan = make_plan(load_config("csv", extra), dataset, seed=0)
+    scores = []
+    for folder in (tmp_path, None):
+        trials = TreeTrials("csv", extra, plan, MoleculeRows(dataset, "csv", folder))
+        many = {"boosting.trees": 200, "boosting.min_leaf": 2, "boosting.column_share": 1.0}
+        values = {**trials.start, "predictor.tree_inputs": "maccs", **many}
+        scores.append(trials.score(0, values, lambda *_: None))
+    # The target is a function of the column alone.
+    assert scores[0] == scores[1] < 0.2
+    assert list((tmp_path / "descriptors").glob("maccs-*.safetensors"))
+
+
 def test_names_of_overrides():
     assert fixed_by(["a.b", "1", "c=2", "d", "e"]) == {"a.b", "c", "d"}
     assert fixed_by([]) == set()

@@ -98,6 +98,12 @@ def test_as_rows_takes_rows_of_all_targets_only(shape: tuple[int, ...]) -> None:
         as_rows("preds", torch.zeros(shape), 3)
 
 
+@pytest.mark.parametrize("given", [torch.float64, torch.float32, torch.bfloat16, torch.long])
+def test_as_rows_keeps_double_precision(given: torch.dtype) -> None:
+    kept = torch.float64 if given == torch.float64 else torch.float32
+    assert as_rows("preds", torch.zeros(2, 3).to(given), 3).dtype == kept
+
+
 def test_as_rows_takes_a_vector_for_one_target_only() -> None:
     assert as_rows("preds", torch.zeros(3), 1).shape == (3, 1)
     with pytest.raises(ShapeError, match=r"preds: got \[3\], expected \[B, 3\]"):

@@ -59,6 +59,17 @@ def test_views_are_those_of_an_array(rows):
     assert np.asarray(stored[rows], np.float64).dtype == np.float64
 
 
+def test_wrong_rows_and_columns_are_refused():
+    stored, array = vectors()
+    with pytest.raises(TypeError, match="rows are chosen by a slice, numbers, or a mask"):
+        stored[1]
+    with pytest.raises(IndexError):
+        stored.select(np.array([9]))
+    mask = np.arange(9) % 2 == 0
+    np.testing.assert_array_equal(np.asarray(stored.select(mask)[:9]), array[:9, mask])
+    np.testing.assert_array_equal(np.asarray(stored.select(np.array([-1]))[:9]), array[:9, [-1]])
+
+
 def test_blocks():
     stored, array = (one[:10] for one in vectors())
     for x in (stored, array):
