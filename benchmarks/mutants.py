@@ -325,7 +325,7 @@ class Trial:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY)),
+            preexec_fn=_prepare,
         )
         try:
             output, _ = process.communicate(timeout=seconds)
@@ -334,6 +334,12 @@ class Trial:
             process.communicate()
             return None, ""
         return process.returncode, output
+
+
+def _prepare() -> None:
+    """Limit the memory of the tests, and let them hear Ctrl-C also where a shell started this in the background."""
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def failed_tests(output: str) -> list[str]:
