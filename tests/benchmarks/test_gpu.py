@@ -163,7 +163,8 @@ def test_commands_that_succeeded_are_not_run_again(tmp_path, monkeypatch, capsys
 def test_a_command_that_takes_too_long_is_interrupted_then_killed(tmp_path, monkeypatch):
     monkeypatch.setattr(gpu, "_STOPS", ((0.0, gpu.signal.SIGINT), (10.0, gpu.signal.SIGKILL)))
     # A process that a shell started in the background ignores Ctrl-C, and so would this one.
-    polite = "import signal, time\nsignal.signal(signal.SIGINT, signal.default_int_handler)\ntry:\n    print('on', flush=True)\n    time.sleep(60)\n"
+    polite = "import signal, time\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    polite += "try:\n    print('on', flush=True)\n    time.sleep(60)\n"
     polite += "except KeyboardInterrupt:\n    print('off')"
     returncode, seconds = gpu.run_command(python(polite), tmp_path / "polite.log", 5.0)
     assert returncode is None

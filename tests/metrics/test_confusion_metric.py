@@ -88,6 +88,13 @@ def test_the_error_names_the_shapes_that_are_taken(width: int, expected: str) ->
         metrics.build("accuracy", width).update(torch.zeros(4, 3), torch.zeros(4, dtype=torch.long))
 
 
+def test_many_rows_in_one_batch() -> None:
+    target = torch.arange(1000) % 3
+    metric = metrics.build("accuracy", 3)
+    metric.update(torch.nn.functional.one_hot(target, 3).float(), target)
+    assert float(metric.compute()) == 1.0
+
+
 def test_two_logits_are_two_classes() -> None:
     metric = metrics.build("accuracy", 2)
     metric.update(torch.tensor([[5.0, 2.0], [-5.0, -2.0]]), torch.tensor([0, 1]))

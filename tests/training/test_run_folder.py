@@ -159,3 +159,9 @@ def test_saved_tables_are_read_from_the_configuration(tmp_path):
     for content, found in saved.items():
         (tmp_path / "config.yaml").write_text(content)
         assert saved_tables(tmp_path) == found
+
+
+def test_settings_keep_their_order_and_letters(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.write_config({"z": 1, "a": "é"})
+    assert folder.file("config.yaml").read_text(encoding="utf-8") == "z: 1\na: é\n"
