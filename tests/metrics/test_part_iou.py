@@ -146,6 +146,7 @@ def test_broken_logits_matter_only_where_they_compete():
     [
         (torch.zeros(2, 9), [0, 0], [0], [0, 0], "preds"),
         (torch.zeros(2, 10), [0], [0], [0, 0], "target"),
+        (torch.zeros(2, 10), [0, 0, 0], [0], [0, 0], "target"),
         (torch.zeros(2, 10), [0, 0], [0], [0], "batch"),
         (torch.zeros(2, 10), [0, 0], [0], [0, 1], "batch"),
         (torch.zeros(2, 10), [0, 0], [4], [0, 0], "category"),

@@ -112,3 +112,12 @@ def test_every_process_has_a_row_of_every_split():
     data.check_processes(2)
     with pytest.raises(ConfigError, match=r"^devices: got 3, expected at most 2, the number of test rows$"):
         data.check_processes(3)
+
+
+@pytest.mark.parametrize(("epoch", "count", "sizes"), [(3, 2, [2, 1]), (3, 3, [1, 2, 1]), (1, 5, [2, 1]), (3, 0, [])])
+def test_the_last_batches_before_an_epoch(epoch, count, sizes):
+    data = SplitData(graphs(3), splits(train=range(3)), batch_size=2)
+    found = data.batches_before(epoch, count)
+    assert [batch.num_graphs for batch in found] == sizes
+    every = [batch.y.tolist() for batch in data.batches_before(epoch, 99)]
+    assert [batch.y.tolist() for batch in found] == every[len(every) - len(found) :]
