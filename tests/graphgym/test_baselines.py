@@ -82,7 +82,7 @@ def test_encodings_are_cached_and_reach_the_network(small, tmp_path, monkeypatch
     network, kind = "gine", "lap"
     config = small(network, pe={"kind": kind, "dim": 5})
     (first,) = runner.run(config, verbosity=-1)
-    (cached,) = (tmp_path / "data" / "encodings").glob(f"{kind}-5-*.pt")
+    (cached,) = (tmp_path / "data" / "encodings").glob(f"{kind}-5-*.safetensors")
     made = cached.stat().st_mtime_ns
     seen = []
     forward = register.network_dict[network].forward
@@ -105,7 +105,7 @@ def test_encodings_are_cached_and_reach_the_network(small, tmp_path, monkeypatch
 def test_a_damaged_cache_is_told_and_made_again(small, tmp_path, caplog):
     config = small("gcn", pe={"kind": "rwse", "dim": 3})
     (first,) = runner.run(config, verbosity=-1)
-    (cached,) = (tmp_path / "data" / "encodings").glob("*.pt")
+    (cached,) = (tmp_path / "data" / "encodings").glob("*.safetensors")
     cached.write_bytes(b"damaged")
     with caplog.at_level(logging.WARNING):
         (second,) = runner.run(config, verbosity=-1)
