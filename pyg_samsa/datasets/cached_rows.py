@@ -10,8 +10,8 @@ import mmap
 import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -23,7 +23,7 @@ from torch import Tensor
 
 from pyg_samsa.datasets.base import is_mapped, note_read
 from pyg_samsa.errors import ConfigError, DataIntegrityError, SAMSAError
-from pyg_samsa.io.files import atomic_write, lock, remove_partial
+from pyg_samsa.io.files import UNWRITABLE, atomic_write, lock, remove_partial
 from pyg_samsa.io.progress import progress_bar
 
 _LOGGER = logging.getLogger(__name__)
@@ -267,9 +267,45 @@ class _Parts(Sequence[np.ndarray]):
         return _written(self.files[place]).astype(self.dtype, copy=False)
 
 
-def join_columns(
-    parts: Sequence[Tensor], folder: str | os.PathLike[str], *, name: str = "joined", progress: bool = True
-) -> Tensor:
+def parts_of(rows: int, most: int) -> list[Part]:
+    """Return parts of molecules or graphs that have one row each.
+
+    Args:
+        rows: Number of rows.
+        most: Most rows of a part.
+
+    Example:
+        >>> parts_of(5, 3)
+        [Part(begin=0, end=3, rows=3), Part(begin=3, end=5, rows=2)]
+    """
+    ends = [*range(0, rows, most), rows]
+    return [Part(begin, end, end - begin) for begin, end in pairwise(ends)]
+
+
+@contextmanager
+def naming_folder(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Let errors of a folder that cannot be written to name the setting ``dataset.dir``.
+
+    Args:
+        folder: Folder of the data sets.
+
+    Raises:
+        ConfigError: The folder cannot be written to, or the disk is full.
+
+    Example:
+        >>> with naming_folder("datasets"):
+        ...     pass
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        reason = f"a folder that can be written to ({error.strerror or error})"
+        raise ConfigError("dataset.dir", str(folder), reason) from error
+
+
+def join_columns(parts: Sequence[Tensor], folder: str | os.PathLike[str], *, progress: bool = True) -> Tensor:
     """Return columns of numbers side by side, float32 [N, F].
 
     Many numbers are stored in a file, which all processes share and which is mapped into memory.
@@ -277,7 +313,6 @@ def join_columns(
     Args:
         parts: Tensors [N, F_i] of any number type.
         folder: Folder for the file.
-        name: Begin of its name.
         progress: Whether to show a progress bar.
 
     Raises:
@@ -301,10 +336,8 @@ def join_columns(
     if not is_mapped(4 * shape[0] * shape[1]):
         return torch.from_numpy(compute(0, shape[0], lambda _: None))
     source = " ".join(f"{part.dtype} {list(part.shape)} {_hash([part.numpy()])}" for part in parts)
-    path = Path(folder) / f"{name}-{hashlib.sha256(source.encode()).hexdigest()[:16]}.safetensors"
-    step = max(1, _JOINED_VALUES // shape[1])
-    ends = [*range(0, shape[0], step), shape[0]]
-    blocks = [Part(begin, end, end - begin) for begin, end in pairwise(ends)]
+    path = Path(folder) / f"joined-{hashlib.sha256(source.encode()).hexdigest()[:16]}.safetensors"
+    blocks = parts_of(shape[0], max(1, _JOINED_VALUES // shape[1]))
     file = RowFile(path, "joined columns", 1, source, shape)
     return cached_rows(file, blocks, compute, title="Joined columns", progress=progress)
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyg_samsa.datasets.cached_rows import Part, RowFile, cached_rows, join_columns
+from pyg_samsa.datasets.cached_rows import Part, RowFile, cached_rows, join_columns, naming_folder
 from pyg_samsa.errors import ConfigError, ShapeError, check_choice
 from pyg_samsa.functional.laplacian_spectrum import LAPLACIANS, VECTOR_NORMS, Laplacian, VectorNorm, laplacian_spectrum
 from pyg_samsa.functional.node_encodings import (
@@ -28,7 +28,6 @@ from pyg_samsa.functional.node_encodings import (
     laplacian_eigenvectors,
     return_probabilities,
 )
-from pyg_samsa.io.files import UNWRITABLE
 from pyg_samsa.options import Option
 
 KINDS = ("none", *NODE_ENCODINGS)
@@ -99,16 +98,10 @@ def add_encoding(
         return dataset
     form = (laplacian or LAPLACIANS[0], vector_norm or VECTOR_NORMS[0])
     graphs = _graphs(dataset, kind)
-    try:
+    with naming_folder(folder):
         widths = encoding_widths(kind, dim, steps)
         found = [_load_or_compute(part, width, form, graphs, Path(folder), progress) for part, width in widths.items()]
         encodings = join_columns(found, Path(folder) / "encodings", progress=progress)
-    except OSError as error:
-        if error.errno not in UNWRITABLE:
-            raise
-        raise ConfigError(
-            "dataset.dir", str(folder), f"a folder that can be written to ({error.strerror or error})"
-        ) from error
     widened = copy.copy(dataset)
     widened._data, widened._data_list = copy.copy(dataset._data), None
     widened._data["pe"] = encodings

@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import metadata
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,9 +16,8 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.chem.descriptors import DESCRIPTORS, check_descriptors, compute_descriptors, descriptor_labels
-from pyg_samsa.datasets.cached_rows import Part, RowFile, cached_rows, join_columns
+from pyg_samsa.datasets.cached_rows import RowFile, cached_rows, join_columns, naming_folder, parts_of
 from pyg_samsa.errors import ConfigError, SmilesError
-from pyg_samsa.io.files import UNWRITABLE
 from pyg_samsa.options import Option
 
 _VERSION = 1
@@ -72,16 +70,11 @@ def add_descriptors(
     if not descriptors:
         return dataset
     smiles = _smiles(dataset, descriptors, key)
-    try:
+    with naming_folder(folder):
         parts = [cached_descriptors(name, smiles, folder, progress=progress) for name in descriptors]
         if "graph_features" in dataset._data:
             parts.append(dataset._data["graph_features"])
         features = join_columns(parts, Path(folder) / "descriptors", progress=progress)
-    except OSError as error:
-        if error.errno not in UNWRITABLE:
-            raise
-        reason = f"a folder that can be written to ({error.strerror or error})"
-        raise ConfigError("dataset.dir", str(folder), reason) from error
     widened = copy.copy(dataset)
     widened._data, widened._data_list = copy.copy(dataset._data), None
     widened._data["graph_features"] = features
@@ -106,7 +99,7 @@ def cached_descriptors(
 ) -> Tensor:
     """Return the descriptors of a list of molecules [G, F] from the cache in ``folder/descriptors``.
 
-    They are computed and stored some 10,000 molecules at a time. If the computation is killed, the next one goes on.
+    They are computed in parts of at most 65,536 molecules. A computation that is killed keeps its finished parts.
 
     Args:
         name: Name of the descriptors.
@@ -138,9 +131,7 @@ def cached_descriptors(
         except SmilesError as error:
             raise SmilesError(begin + (error.row or 0), error.text, error.reason) from None
 
-    step = min(_PART_ROWS, max(1, _PART_VALUES // len(labels)))
-    ends = [*range(0, len(smiles), step), len(smiles)]
-    parts = [Part(begin, end, end - begin) for begin, end in pairwise(ends)]
+    parts = parts_of(len(smiles), min(_PART_ROWS, max(1, _PART_VALUES // len(labels))))
     return cached_rows(file, parts, compute, integers=True, title="Descriptors", progress=progress)
 
 
