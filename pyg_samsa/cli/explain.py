@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyg_samsa.cli._arguments import add_decimal, add_import, add_model, add_smiles_column, import_modules
+from pyg_samsa.cli._molecules import GivenMolecules, read_molecules
 from pyg_samsa.cli._similar import (
     TABLE,
     add_similar,
@@ -20,7 +20,7 @@ from pyg_samsa.cli._similar import (
     similar_rows,
     with_similar,
 )
-from pyg_samsa.errors import ConfigError, DataError, DataNotFoundError
+from pyg_samsa.errors import ConfigError, DataError
 from pyg_samsa.io.files import check_folder
 from pyg_samsa.options import check_integer
 
@@ -34,6 +34,7 @@ examples:
   pyg-samsa explain peptides "NCC(=O)N[C@@H](CS)C(=O)O" --out explained
   pyg-samsa explain results/my_run molecules.csv --out explained
   pyg-samsa explain my_model molecules.csv --smiles-column structure --name-column id --target logS --out explained
+  pyg-samsa explain my_model docked.sdf --out explained                           titles of its records are the names
   pyg-samsa explain my_model molecules.csv --method sampled --out explained       without occlusion, which is slow
   pyg-samsa explain results/my_run molecules.csv --out explained --similar        with similar training molecules
 
@@ -53,8 +54,6 @@ LATE = "molecules"
 METHODS = ("all", "sampled", "contribution", "occlusion")
 THEMES = ("auto", "light", "dark")
 _DEFAULT_LIMIT = 100
-Molecules = tuple[list[tuple[str, str]], int, dict[str, list[float]]]
-"""Name and SMILES of each molecule, how many were left out, and the extra columns."""
 PAGE = "index.html"
 _MAX_ATOMS = 1000
 
@@ -62,7 +61,9 @@ _MAX_ATOMS = 1000
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_model(parser)
-    parser.add_argument("molecules", nargs="+", metavar="SMILES|CSV", help="one or more SMILES, or a CSV file")
+    parser.add_argument(
+        "molecules", nargs="+", metavar="SMILES|TABLE", help="one or more SMILES, or a CSV, Parquet or SDF file"
+    )
     parser.add_argument(
         "--out",
         type=Path,
@@ -85,7 +86,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--name-column",
         default="",
         metavar="NAME",
-        help="column with the names of the molecules (default: a column named name, iupac, id or similar)",
+        help="column or property with the names of the molecules (default: a column named name, iupac, id or similar, "
+        "or the titles of an SDF file)",
     )
     add_similar(parser)
     limit = f"number of molecules to explain, 0 for all (default: {_DEFAULT_LIMIT})"
@@ -130,8 +132,9 @@ def run(args: argparse.Namespace) -> int:
     given = read_molecules(
         args.molecules, args.smiles_column, args.name_column, args.limit, predictor.extra_columns, args.decimal
     )
-    finder = open_similar(args, predictor)
-    notes = [f"The first {args.limit} molecules; {given[1]:,} more were skipped (see --limit)."] if given[1] else []
+    finder, notes = open_similar(args, predictor), []
+    if given.left_out:
+        notes.append(f"The first {args.limit} molecules; {given.left_out:,} more were skipped (see --limit).")
     with staged_folder(args.out) as folder:
         cards, frames, refused, similar = _explain(predictor, given, folder, args, finder, **options)
         if not cards:
@@ -155,36 +158,37 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _explain(
-    predictor: Any, given: Molecules, folder: Path, args: argparse.Namespace, finder: Any, **options: Any
+    predictor: Any, given: GivenMolecules, folder: Path, args: argparse.Namespace, finder: Any, **options: Any
 ) -> tuple[list[Any], list[Any], list[Refused], list[dict[str, str]]]:
     """Explain and draw the molecules; return cards, tables, what was refused, and rows of similar molecules."""
     from pyg_samsa.explain.page import Refused, make_card
     from pyg_samsa.explain.predictor_explanation import explain_predictor
     from pyg_samsa.io.progress import progress_bar
 
-    molecules, _, extra = given
     refused: list[Refused] = []
     cards: list[Any] = []
     frames: list[Any] = []
     similar: list[dict[str, str]] = []
-    shown = args.verbosity >= 0 and len(molecules) > 1
-    with progress_bar("Explaining", len(molecules), enabled=shown) as advance:
+    shown = args.verbosity >= 0 and len(given.molecules) > 1
+    with progress_bar("Explaining", len(given.molecules), enabled=shown) as advance:
 
         def refuse(number: int, name: str, smiles: str, reason: str) -> None:
-            refused.append(Refused(number + 1, name, smiles, reason))
+            refused.append(Refused(given.rows[number], name, smiles, reason))
             advance(1)
 
-        for found in explain_predictor(predictor, molecules, extra_columns=extra, on_refusal=refuse, **options):
+        options |= {"extra_columns": given.extra_columns, "on_refusal": refuse}
+        for found in explain_predictor(predictor, given.molecules, **options):
             # Those that came before it were explained or refused.
-            row = len(cards) + len(refused)
-            numbers = {name: column[row] for name, column in extra.items()}
+            number = len(cards) + len(refused)
+            numbers = {name: column[number] for name, column in given.extra_columns.items()}
             found = with_similar(found, finder, args.similar, numbers)
             similar += similar_rows(found, predictor.target_names)
             cards.append(make_card(found, len(cards)))
             frames.append(found.to_frame())
             _save_pictures(found, folder / "pictures", len(cards), "dark" if args.theme == "dark" else "light")
             advance(1)
-    return cards, frames, refused, similar
+    unreadable = [Refused(*record) for record in given.unreadable]
+    return cards, frames, sorted([*refused, *unreadable]), similar
 
 
 def _find_target(given: str | None, names: Sequence[str]) -> str | None:
@@ -199,115 +203,6 @@ def _find_target(given: str | None, names: Sequence[str]) -> str | None:
 
 def _line(item: Refused) -> str:
     return f"row {item.row}: {item.reason}: {item.smiles[:80]!r}"
-
-
-def read_molecules(
-    given: list[str],
-    smiles_column: str,
-    name_column: str,
-    limit: int,
-    extra_columns: Sequence[str] = (),
-    decimal: str = "auto",
-) -> Molecules:
-    """Return name and SMILES of each molecule, the number of molecules beyond the limit, and the extra columns.
-
-    Args:
-        given: A CSV file, or SMILES.
-        smiles_column: Column of the SMILES; if empty, it is found by its name.
-        name_column: Column of the names; if empty, it is found by its name, or rows are numbered.
-        limit: Largest number of molecules; 0 for all.
-        extra_columns: Names of the columns of numbers that the model needs.
-        decimal: Decimal sign of their numbers; ``"auto"`` is that of the training.
-
-    Raises:
-        DataNotFoundError: The file does not exist.
-        ConfigError: There is no such column.
-        DataError: A field of an extra column is no number.
-
-    Example:
-        >>> read_molecules(["CC", "C"], "", "", 1)
-        ([('CC', 'CC')], 1, {})
-    """
-    molecules: list[tuple[str, str]] = []
-    texts: list[list[str]] = []
-    places: list[int] = []
-    left_out, delimiter = 0, ","
-    for row, name, smiles, fields, separator in _rows(given, smiles_column, name_column, extra_columns):
-        if limit and len(molecules) >= limit:
-            left_out += 1
-            continue
-        molecules.append((name, smiles))
-        texts.append(fields)
-        places.append(row)
-        delimiter = separator
-    extra = {
-        name: _numbers(name, column, places, decimal, delimiter)
-        for name, column in zip(extra_columns, zip(*texts, strict=True), strict=False)
-    } or {name: [] for name in extra_columns}
-    return molecules, left_out, extra
-
-
-def _rows(
-    given: list[str], smiles_column: str, name_column: str, extra_columns: Sequence[str]
-) -> Iterator[tuple[int, str, str, list[str], str]]:
-    """Yield row, name, SMILES and fields of the extra columns of each molecule, and the delimiter of the table."""
-    from pyg_samsa.chem.first_row import open_molecules
-    from pyg_samsa.io.csv_columns import SMILES_NAMES, find_column, find_extra_columns, refuse_molecules_alone
-    from pyg_samsa.io.csv_rows import why_no_molecule
-    from pyg_samsa.io.name_columns import find_names
-
-    path = Path(given[0]).expanduser()
-    # os.path.isfile is also safe for a SMILES that is longer than the name of a file may be.
-    looks_like_file = len(given) == 1 and (
-        path.suffix.lower() in (".csv", ".tsv", ".txt", ".smi") or os.path.isfile(path)
-    )
-    if not looks_like_file:
-        if len(given) > 1 and (files := [text for text in given if os.path.isfile(text)]):
-            raise ConfigError("SMILES|CSV", files[0], "one CSV file and nothing else, or SMILES")
-        refuse_molecules_alone(extra_columns, key="SMILES|CSV")
-        for number, smiles in enumerate(given, start=1):
-            yield number, smiles if len(smiles) <= 40 else f"{smiles[:37]}...", smiles, [], ","
-        return
-    if not path.is_file():
-        raise DataNotFoundError(f"{path}: no such file", hint="Pass a CSV file or SMILES.")
-    with open_molecules(path, smiles_column=smiles_column) as (rows, column):
-        place = (
-            find_column(rows.header, column, key="--smiles-column", fallbacks=SMILES_NAMES)
-            if rows.header
-            else int(column) - 1
-        )
-        extra = find_extra_columns(rows.header, extra_columns, key="SMILES|CSV")
-        label = (
-            find_column(rows.header, name_column, key="--name-column")
-            if name_column
-            else find_names(rows.header, place)
-            if rows.header
-            else None
-        )
-        for number, fields in enumerate(rows, start=1):
-            if why_no_molecule(fields, place):
-                continue
-            name = fields[label].strip() if label is not None and label < len(fields) else ""
-            texts = [fields[at] if at < len(fields) else "" for at in extra.values()]
-            smiles = fields[place].strip() if place < len(fields) else ""
-            yield number, name or f"row {number}", smiles, texts, rows.delimiter
-
-
-def _numbers(name: str, texts: Sequence[str], rows: Sequence[int], decimal: str, delimiter: str) -> list[float]:
-    """Return the numbers of an extra column, read as in training."""
-    from pyg_samsa.io.cell_errors import refuse_text
-    from pyg_samsa.io.extra_column import ExtraColumn
-
-    column = ExtraColumn.of(name)
-    if told := column.compare(texts, rows=rows, decimal=decimal):
-        print(told, file=sys.stderr)
-    numbers = []
-    for text, row in zip(texts, rows, strict=True):
-        found = column.read(text, decimal=decimal, delimiter=delimiter)
-        if found is None:
-            raise refuse_text(text, row=row, column=name, target=False)
-        numbers.append(found)
-    return numbers
 
 
 def _check_folder(folder: Path, *, overwrite: bool) -> None:

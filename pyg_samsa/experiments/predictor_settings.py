@@ -11,8 +11,9 @@ from torch_geometric.graphgym.config import cfg
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments.candidates import NETWORK, check_conformal, check_trees
 from pyg_samsa.graphgym.members import chosen_members
-from pyg_samsa.graphgym.network import SAVED, asks_for_masked, unsaved_part
+from pyg_samsa.graphgym.network_options import asks_for_masked
 from pyg_samsa.graphgym.settings import values_for
+from pyg_samsa.graphgym.unsaved import SAVED, unsaved_part
 from pyg_samsa.predict import BoostingOptions, GaussianProcessOptions
 from pyg_samsa.predict.predictor_options import MEMBER_KINDS, PredictorOptions
 from pyg_samsa.task import MASKED

@@ -8,8 +8,11 @@ from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.graphgym.encoding_settings import encoding_options, node_width
+from pyg_samsa.graphgym.feature_encoders import read_features
 from pyg_samsa.graphgym.graphormer import make_structure, uses_structure
-from pyg_samsa.graphgym.network import _features, encoding_options, level, node_width, refuse_layer_type
+from pyg_samsa.graphgym.layer_type import refuse_layer_type
+from pyg_samsa.graphgym.own_head import level
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import GPS_LAYERS, LAYERS_OF_HEAD, NORM_HEAD, SHRINKING_HEAD, UNSET_FLOAT
 from pyg_samsa.graphgym.share import graph_features
@@ -58,7 +61,7 @@ class GNNNetwork(BatchNetwork):
             options["edge_decoding"] = cfg.model.edge_decoding
         if uses_structure():
             options["structure"] = make_structure(node_width(options), options["heads"])
-        in_channels, edge_channels, encoders = _features(dim_in, options["channels"], node_width(options))
+        in_channels, edge_channels, encoders = read_features(dim_in, options["channels"], node_width(options))
         super().__init__(
             GNN(in_channels, dim_out, edge_channels=edge_channels, layer=self.layer, level=level(), **options),
             **encoders,

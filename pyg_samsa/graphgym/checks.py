@@ -20,22 +20,14 @@ from pyg_samsa.errors import ConfigError, MissingDependencyError, check_choice
 from pyg_samsa.functional.attention import explain_backends
 from pyg_samsa.graphgym.baselines import gnn_options
 from pyg_samsa.graphgym.data_defaults import FITTING_TASK_TYPES
+from pyg_samsa.graphgym.feature_encoders import BUILT_IN_ENCODERS, check_encoder
+from pyg_samsa.graphgym.layer_type import parse_layer_type, refuse_role
 from pyg_samsa.graphgym.loader import reads_graphgym
 from pyg_samsa.graphgym.loss import BOUNDED, check_loss
 from pyg_samsa.graphgym.metric import check_metrics
-from pyg_samsa.graphgym.network import (
-    BUILT_IN_ENCODERS,
-    LEVEL_OF_HEAD,
-    WITHOUT_GRAPH_FEATURES,
-    asks_for_masked,
-    check_encoder,
-    model_options,
-    named_as_settings,
-    own_head,
-    parse_layer_type,
-    refuse_role,
-)
+from pyg_samsa.graphgym.network_options import WITHOUT_GRAPH_FEATURES, asks_for_masked, model_options, named_as_settings
 from pyg_samsa.graphgym.optimizer import choose_optimizer
+from pyg_samsa.graphgym.own_head import LEVEL_OF_HEAD, own_head
 from pyg_samsa.graphgym.scheduler import WITHOUT_WARMUP, check_scheduler, scheduler_name
 from pyg_samsa.graphgym.settings import FROM_DATA, GPS_LAYERS, value_of, values_for
 from pyg_samsa.graphgym.trainer_settings import trainer_options
@@ -60,7 +52,7 @@ def check_settings() -> None:
     """Check the settings of networks that a configuration holds.
 
     Raises:
-        ConfigError: See `pyg_samsa.graphgym.network.model_options`; there is no such descriptor; or an option has no
+        ConfigError: See `network_options.model_options`; there is no such descriptor; or an option has no
             effect in this combination.
 
     Example:

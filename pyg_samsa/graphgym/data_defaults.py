@@ -14,7 +14,7 @@ from pyg_samsa.graphgym.changes import Changes, Rule, rule_in
 from pyg_samsa.graphgym.defaults import DATASET, drop_encoder_options
 from pyg_samsa.graphgym.loss import fits_task
 from pyg_samsa.graphgym.metric import known_name
-from pyg_samsa.graphgym.network import edges_are_tokens
+from pyg_samsa.graphgym.network_options import edges_are_tokens
 from pyg_samsa.graphgym.scheduler import scheduler_name
 from pyg_samsa.graphgym.settings import values_for
 from pyg_samsa.task import MASKED, WORDS, Task

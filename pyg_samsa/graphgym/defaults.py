@@ -11,16 +11,11 @@ from pyg_samsa.datasets import catalog
 from pyg_samsa.datasets.dataset_registry import dataset_options
 from pyg_samsa.functional.node_encodings import WITH_SPECTRUM
 from pyg_samsa.graphgym.changes import Changes, Rule, rule_in
+from pyg_samsa.graphgym.encoding_settings import unread_encoder_options
+from pyg_samsa.graphgym.layer_type import parse_layer_type, weights_messages
 from pyg_samsa.graphgym.members import chosen_members, trains_network
 from pyg_samsa.graphgym.metric import ALIASES as METRIC_ALIASES
-from pyg_samsa.graphgym.network import (
-    WITHOUT_GRAPH_FEATURES,
-    asks_for_masked,
-    parse_layer_type,
-    unread_encoder_options,
-    unsaved_part,
-    weights_messages,
-)
+from pyg_samsa.graphgym.network_options import WITHOUT_GRAPH_FEATURES, asks_for_masked
 from pyg_samsa.graphgym.scheduler import WITHOUT_WARMUP, scheduler_name
 from pyg_samsa.graphgym.settings import (
     ALIASES,
@@ -32,6 +27,7 @@ from pyg_samsa.graphgym.settings import (
     part_settings,
     value_of,
 )
+from pyg_samsa.graphgym.unsaved import unsaved_part
 from pyg_samsa.nn import OPERATORS, TOKENIZERS, SAMSAOptions
 from pyg_samsa.nn.conv.operators import operator_options
 from pyg_samsa.nn.models.message_passing import LAYERS

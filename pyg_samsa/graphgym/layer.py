@@ -9,7 +9,7 @@ from torch import nn
 from torch_geometric.graphgym import register
 from torch_geometric.graphgym.init import init_weights
 
-from pyg_samsa.graphgym.network import samsa_options
+from pyg_samsa.graphgym.network_options import samsa_options
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.nn import SAMSAOptions
 from pyg_samsa.nn.conv.operators import make_operator, operator_options

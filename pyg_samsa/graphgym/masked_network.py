@@ -6,15 +6,10 @@ from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.graphgym.network import (
-    BUILT_IN_ENCODERS,
-    OF_READOUT,
-    SAMSANetwork,
-    edges_are_tokens,
-    model_options,
-    named_as_settings,
-    node_width,
-)
+from pyg_samsa.graphgym.encoding_settings import node_width
+from pyg_samsa.graphgym.feature_encoders import BUILT_IN_ENCODERS
+from pyg_samsa.graphgym.network import SAMSANetwork
+from pyg_samsa.graphgym.network_options import OF_READOUT, edges_are_tokens, model_options, named_as_settings
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import values_for
 from pyg_samsa.nn import SAMSA, MaskedEncoder, SAMSAOptions

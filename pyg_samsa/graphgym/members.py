@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch_geometric.graphgym.config import cfg
 
-from pyg_samsa.graphgym.network import asks_for_masked
+from pyg_samsa.graphgym.network_options import asks_for_masked
 from pyg_samsa.predict.predictor_options import MEMBER_KINDS
 
 

@@ -18,7 +18,7 @@ from pyg_samsa.errors import ConfigError, SAMSAError
 from pyg_samsa.graphgym.checks import check_run, check_training
 from pyg_samsa.graphgym.config import LoadedConfig, load_config, resolved, tables_of
 from pyg_samsa.graphgym.loader import load_for_runner
-from pyg_samsa.graphgym.network import asks_for_masked
+from pyg_samsa.graphgym.network_options import asks_for_masked
 from pyg_samsa.graphgym.plan import describe_network, make_plan, name_data, training_options
 from pyg_samsa.graphgym.repeats import check_one_split
 from pyg_samsa.graphgym.settings import value_of, values_for

@@ -20,16 +20,12 @@ from pyg_samsa.graphgym.loader import resolved_task
 from pyg_samsa.graphgym.loss import choose_loss
 from pyg_samsa.graphgym.members import chosen_members, trains_network
 from pyg_samsa.graphgym.metric import choose_metrics
-from pyg_samsa.graphgym.network import (
-    SAVED,
-    edges_are_tokens,
-    model_options,
-    unsaved_part,
-)
+from pyg_samsa.graphgym.network_options import edges_are_tokens, model_options
 from pyg_samsa.graphgym.optimizer import choose_optimizer
 from pyg_samsa.graphgym.scheduler import choose_scheduler
 from pyg_samsa.graphgym.settings import values_for
 from pyg_samsa.graphgym.trainer_settings import trainer_options
+from pyg_samsa.graphgym.unsaved import SAVED, unsaved_part
 from pyg_samsa.graphgym.without_effect import describe_without_effect, why_without_effect
 from pyg_samsa.nn.conv.operators import operator_options
 from pyg_samsa.nn.models.message_passing import LAYERS

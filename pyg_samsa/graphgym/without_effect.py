@@ -10,7 +10,8 @@ from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.graphgym.graphormer import reads_paths, uses_structure
 from pyg_samsa.graphgym.members import chosen_members, trains_network
-from pyg_samsa.graphgym.network import OF_GRAPH_FEATURES, OF_READOUT, level, own_head, unsaved_part
+from pyg_samsa.graphgym.network_options import OF_GRAPH_FEATURES, OF_READOUT
+from pyg_samsa.graphgym.own_head import level, own_head
 from pyg_samsa.graphgym.settings import (
     LAYERS_OF_HEAD,
     NO_EFFECT,
@@ -19,6 +20,7 @@ from pyg_samsa.graphgym.settings import (
     value_of,
     values_for,
 )
+from pyg_samsa.graphgym.unsaved import unsaved_part
 from pyg_samsa.nn import OPERATORS, TOKENIZERS
 from pyg_samsa.nn.encoding.graphormer_encoding import GraphormerEncoding
 from pyg_samsa.nn.models.message_passing import LAYERS

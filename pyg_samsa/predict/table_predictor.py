@@ -404,9 +404,8 @@ class TablePredictor:
     def _compare_extra(self, chunk: Chunk) -> None:
         """Raise an error if extra columns are written in another way than in training, and tell what is unclear."""
         for column, place in self.extra.items():
-            if place in self.table.numeric:
-                continue
-            if told := column.compare(chunk.texts(place), decimal=self.options.decimal):
+            decimal = self.table.reading(place, self.options.decimal)["decimal"]
+            if told := column.compare(chunk.texts(place), decimal=decimal):
                 _LOGGER.warning("%s", told)
 
     def _extra(self, chunk: Chunk) -> tuple[dict[str, list[float]], list[list[str]]]:
@@ -414,9 +413,7 @@ class TablePredictor:
         numbers: dict[str, list[float]] = {}
         words: list[list[str]] = [[] for _ in range(len(chunk))]
         for column, place in self.extra.items():
-            # Numbers of a typed column have no decimal sign that a reader could take for another one.
-            typed = place in self.table.numeric
-            options = {"decimal": "point" if typed else self.options.decimal, "delimiter": self.table.delimiter}
+            options = self.table.reading(place, self.options.decimal)
             numbers[column] = []
             for row, text in enumerate(chunk.texts(place)):
                 value = column.read(text, **options)

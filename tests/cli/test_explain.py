@@ -8,7 +8,6 @@ pytest.importorskip("rdkit")
 
 from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES
 from pyg_samsa.cli import explain, main
-from pyg_samsa.cli.explain import read_molecules
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.hub import save_pretrained
 from pyg_samsa.nn import SAMSA
@@ -43,8 +42,8 @@ def test_a_table_with_broken_rows(model, table, tmp_path, capsys):
     assert main(["explain", model, table, "--out", str(out), "--target", "goes", "-q"]) == 0
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert "row 2: RDKit cannot read this SMILES (the bracket ( is not closed): 'C('" in shown.err
-    assert "row 3: empty SMILES" in shown.err
+    assert "row 3: RDKit cannot read this SMILES (the bracket ( is not closed): 'C('" in shown.err
+    assert "row 4: empty SMILES" in shown.err
     pictures = [
         f"pictures/000{n}-{name}-{method}.{ending}"
         for n, name in ((1, "A-1"), (2, "A-4"))
@@ -120,19 +119,6 @@ def test_models_that_are_not_there_or_do_not_say_what_they_predict(tmp_path, cap
     assert "the task of the model" in capsys.readouterr().err
 
 
-def test_a_list_without_a_header_keeps_its_first_molecule(tmp_path):
-    (tmp_path / "list.smi").write_text("CCO ethanol\nCCN amine\n")
-    molecules, left_out, _ = read_molecules([str(tmp_path / "list.smi")], "", "", 0)
-    assert (molecules, left_out) == ([("row 1", "CCO ethanol"), ("row 2", "CCN amine")], 0)
-
-
-def test_columns(table):
-    molecules, left_out, extra = read_molecules([table], "", "", 0)
-    assert molecules == [("A-1", "CC(=O)O"), ("A 2/..\\x", "C("), ("A-3", ""), ("A-4", "c1ccccc1")]
-    assert (left_out, extra) == (0, {})
-    assert read_molecules([table], "Structure", "note", 1) == ([("fine", "CC(=O)O")], 3, {})
-
-
 def test_hydrogen_does_not_lose_the_page(model, tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["explain", model, "[H][H]", "CCO", "--method", "sampled", "--out", str(out)]) == 0
@@ -151,8 +137,6 @@ def test_descriptors_and_extra_columns(tmp_path, capsys):
     given.write_text("smiles;pH\nCCO;7,5\nCCN;\n")
     assert main(["explain", "-q", folder, str(given), "--out", str(tmp_path / "out")]) == 0
     assert (tmp_path / "out" / "index.html").is_file()
-    found = read_molecules([str(given)], "", "", 1, ["pH"])
-    assert found == ([("row 1", "CCO")], 1, {"pH": [7.5]})
     capsys.readouterr()
     assert main(["explain", folder, "CCO", "--out", str(tmp_path / "out2")]) == 2
     assert "expected a table: the model also reads the column 'pH'" in capsys.readouterr().err
@@ -182,7 +166,7 @@ def test_a_table_among_molecules_is_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "table.csv").write_text("smiles\nCC\n")
     assert main(["explain", "peptides", "table.csv", "CCO", "--out", "out"]) == 2
-    assert "error: SMILES|CSV: got 'table.csv', expected one CSV file and nothing else" in capsys.readouterr().err
+    assert "error: SMILES|TABLE: got 'table.csv', expected one table and nothing else" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
@@ -192,7 +176,23 @@ def test_the_table_of_scores_holds_no_formulas(tmp_path):
     assert (tmp_path / "scores.csv").read_text() == "molecule,symbol,sampled\n'=1+1,C,-0.25\n-0.5,-,\n"
 
 
-def test_a_smiles_may_be_longer_than_the_name_of_a_file():
-    long = "C" * 3000
-    assert read_molecules([long], "", "", 0)[0] == [("C" * 37 + "...", long)]
-    assert len(read_molecules([long, "C"], "", "", 0)[0]) == 2
+def test_structures_of_an_sdf_file(model, tmp_path, capsys):
+    from pyg_samsa.chem.mol_blocks import smiles_block
+
+    records = [smiles_block("CCO", "ethanol"), "broken\n\n\nM  END\n", smiles_block("c1ccccc1")]
+    given, out = tmp_path / "in.sdf", tmp_path / "out"
+    given.write_text("".join(f"{record}$$$$\n" for record in records))
+    assert main(["explain", model, str(given), "--out", str(out), "--method", "sampled"]) == 0
+    shown = capsys.readouterr()
+    assert "row 2: RDKit cannot read this record" in shown.err
+    assert "2 molecules, 1 could not be explained" in shown.out
+    names = {row["molecule"] for row in csv.DictReader((out / "scores.csv").open(newline=""))}
+    assert names == {"ethanol", "row 3"}
+    assert "RDKit cannot read this record" in (out / "index.html").read_text()
+
+
+def test_a_file_without_a_readable_record_is_one_line(model, tmp_path, capsys):
+    given = tmp_path / "in.sdf"
+    given.write_text("broken\n\n\nM  END\n$$$$\n")
+    assert main(["explain", model, str(given), "--out", str(tmp_path / "out")]) == 3
+    assert "No molecule could be explained; row 1: RDKit cannot read this record" in capsys.readouterr().err

@@ -27,20 +27,6 @@ def test_every_option_has_help_and_an_allowed_default():
     assert all(key in SETTINGS for pair in ALIASES.items() for key in pair)
 
 
-def test_samsa_options_are_those_of_the_network():
-    from pyg_samsa.graphgym.network import model_options
-    from pyg_samsa.nn import SAMSAOptions
-
-    set_cfg(cfg)
-    decided_by_the_data = {"level", "edge_decoding", "towers", "num_categories", "scale_targets", "graph_channels"}
-    only_if_set = {"pe_options"}
-    assert set(model_options()) | decided_by_the_data | only_if_set == set(SAMSAOptions.__dataclass_fields__)
-    chosen, defaults = SAMSAOptions(**model_options()), SAMSAOptions()
-    for name in SAMSAOptions.__dataclass_fields__:
-        if getattr(defaults, name) is not None:
-            assert getattr(chosen, name) == getattr(defaults, name), name
-
-
 @pytest.mark.parametrize(
     ("text", "key", "value"),
     [
@@ -240,16 +226,6 @@ def test_packaged_configurations_are_those_of_the_paper():
         "smooth_l1",
         "mae",
     )
-
-
-def test_settings_of_an_operator_are_refused_for_another(tmp_path):
-    from pyg_samsa.graphgym.network import model_options
-
-    load_config(write(tmp_path, "samsa: {importance: random, support: False}"))
-    assert model_options()["attention_options"] == {"importance": "random", "support": False}
-    load_config(write(tmp_path, "samsa: {importance: random, attention: full}"))
-    with pytest.raises(ConfigError, match="importance"):
-        model_options()
 
 
 @pytest.mark.parametrize(

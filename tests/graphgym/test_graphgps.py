@@ -16,7 +16,7 @@ from pyg_samsa.graphgym import graphgps, loader
 from pyg_samsa.graphgym.baselines import gnn_options
 from pyg_samsa.graphgym.checks import check_run
 from pyg_samsa.graphgym.config import cfg, load_config
-from pyg_samsa.graphgym.network import LEVEL_OF_HEAD
+from pyg_samsa.graphgym.own_head import LEVEL_OF_HEAD
 from pyg_samsa.task import Task
 from pyg_samsa.training.run_files import read_table
 from pyg_samsa.training.run_record import read_run

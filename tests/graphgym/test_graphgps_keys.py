@@ -9,7 +9,7 @@ from torch_geometric.graphgym import register
 from pyg_samsa.graphgym import graphgps_keys as table
 from pyg_samsa.graphgym.config import all_keys
 from pyg_samsa.graphgym.graphgps import translate
-from pyg_samsa.graphgym.network import LEVEL_OF_HEAD
+from pyg_samsa.graphgym.own_head import LEVEL_OF_HEAD
 from pyg_samsa.nn.models.message_passing import LAYERS
 
 ROOT = Path(__file__).parents[2]

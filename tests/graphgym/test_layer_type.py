@@ -7,7 +7,7 @@ from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments import run as runner
 from pyg_samsa.graphgym.checks import check_run
 from pyg_samsa.graphgym.config import load_config
-from pyg_samsa.graphgym.network import model_options
+from pyg_samsa.graphgym.network_options import model_options
 from pyg_samsa.graphgym.plan import build_network, describe_network
 from pyg_samsa.graphgym.settings import LOCAL_OF_GRAPHGPS
 from pyg_samsa.nn import OPERATORS

@@ -9,7 +9,7 @@ from torch_geometric.graphgym.config import cfg
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments.run import run
 from pyg_samsa.graphgym.config import load_config
-from pyg_samsa.graphgym.network import own_head
+from pyg_samsa.graphgym.own_head import own_head
 from pyg_samsa.graphgym.without_effect import unused_settings
 
 

@@ -94,6 +94,17 @@ class TableReader(ABC):
             DataError: The file is damaged.
         """
 
+    def reading(self, place: int, decimal: str) -> dict[str, str]:
+        """Return the arguments with which `pyg_samsa.io.extra_column.ExtraColumn.read` reads the cells of a column.
+
+        Numbers of a typed column have a decimal point, whatever the sign of the training was.
+
+        Args:
+            place: Place of the column.
+            decimal: Decimal sign that the user named, or ``"auto"``.
+        """
+        return {"decimal": "point" if place in self.numeric else decimal, "delimiter": self.delimiter}
+
 
 class TableWriter(ABC):
     """Writes chunks with added columns as bytes that are appended to a file, and makes the table of that file."""
