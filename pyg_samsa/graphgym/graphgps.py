@@ -155,7 +155,7 @@ def translate(leaves: Mapping[str, Any], known: Collection[str] = (), typed: Col
         key = table.KEYS[name]
         if key.handled == table.LISTED and leaves[name] not in key.harmless and _belongs(name, read):
             made.note(name, leaves[name], key.meaning)
-    _note_typed(leaves, made, read)
+    _note_unused(leaves, made, read)
     _encoders(leaves, made, used)
     _logging(leaves, made)
     return made
@@ -177,11 +177,17 @@ def _take(leaves: Mapping[str, Any], made: Translation, known: Collection[str]) 
     return dropped
 
 
-def _note_typed(leaves: Mapping[str, Any], made: Translation, read: Sequence[str]) -> None:
-    """Add a note for each setting of the command line that means nothing here, or belongs to an encoding not in use."""
+def _note_unused(leaves: Mapping[str, Any], made: Translation, read: Sequence[str]) -> None:
+    """Add a note for each setting that means nothing here, or belongs to an encoding not in use.
+
+    These are settings of the command line, and those of encodings in a file with ``pe.kind``. Files of GraphGPS itself
+    hold settings of encodings that they do not use.
+    """
+    own = "pe.kind" in leaves and "pe.kind" not in made.typed and not _is_foreign(leaves)
     for name, value in leaves.items():
-        key = table.find_key(name)
-        if name not in made.typed or key is None or name in made.settings:
+        key, group = table.find_key(name), name.partition(".")[0]
+        asked = name in made.typed or (own and group.startswith("posenc_") and leaves.get(f"{group}.enable", True))
+        if not asked or key is None or name in made.settings:
             continue
         if name.endswith(".enable") and value is False:
             continue

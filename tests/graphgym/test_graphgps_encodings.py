@@ -241,6 +241,21 @@ def test_an_encoding_that_a_file_of_theirs_does_not_name_is_listed_first(tmp_pat
     assert second.startswith("posenc_RWSE.pass_as_var True")
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("pe: {kind: rwse}\nposenc_LapPE: {dim_pe: 4}", ["posenc_LapPE.dim_pe 4: pe.kind is rwse, not spectrum"]),
+        ("pe: {kind: rwse}\nposenc_LapPE: {enable: False, dim_pe: 4}", []),
+        ("pe: {kind: rwse}\nposenc_RWSE: {dim_pe: 4}", []),
+        ("posenc_LapPE: {dim_pe: 4}", []),
+    ],
+)
+def test_encodings_that_an_own_file_does_not_use_are_listed(tmp_path, text, told):
+    file = tmp_path / "own.yaml"
+    file.write_text(text)
+    assert load_config(file).translation.notes == told
+
+
 @pytest.mark.parametrize("words", ["pe.dim 5 posenc_RWSE.kernel.times [1,2]", "posenc_RWSE.dim_pe 5 pe.channels 6"])
 def test_two_names_for_one_setting_do_not_contradict_each_other(words):
     with pytest.raises(ConfigError, match=r"^posenc_RWSE\.\S+: got .+, expected the same as pe\.\w+ \(\d\)") as caught:
