@@ -6,10 +6,8 @@ import hashlib
 import json
 import logging
 import math
-import mmap
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -24,13 +22,12 @@ from torch import Tensor
 from pyg_samsa.datasets.base import is_mapped, note_read
 from pyg_samsa.errors import ConfigError, DataIntegrityError, SAMSAError
 from pyg_samsa.io.files import UNWRITABLE, atomic_write, lock, remove_partial
+from pyg_samsa.io.memory import map_copy
 from pyg_samsa.io.progress import progress_bar
 
 _LOGGER = logging.getLogger(__name__)
 _TYPES: dict[np.dtype[Any], str] = {np.dtype(np.uint8): "U8", np.dtype(np.int16): "I16", np.dtype(np.float32): "F32"}
 _JOINED_VALUES = 2**22
-# Linux counts the whole mapping as memory that may be needed, unless it is told not to; Python has the flag since 3.13.
-_NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
 _LONGEST_HEADER = 2**16
 _checked: set[tuple[str, int, int, int, str]] = set()
 
@@ -120,10 +117,7 @@ class RowFile:
         if shape != self.shape:
             raise DataIntegrityError(self.path, f"numbers of the shape {list(self.shape)}", f"{list(shape)}")
         if is_mapped(state.st_size):
-            # Private pages: what is written to the array does not reach the file.
-            flags, access = mmap.MAP_PRIVATE | _NO_RESERVE, mmap.PROT_READ | mmap.PROT_WRITE
-            mapped = mmap.mmap(file.fileno(), state.st_size, flags=flags, prot=access)
-            values = np.frombuffer(mapped, dtype, offset=offset).reshape(shape)
+            values = np.frombuffer(map_copy(file), dtype, offset=offset).reshape(shape)
         else:
             values = np.fromfile(file, dtype).reshape(shape)
         checked = (str(self.path.resolve()), state.st_ino, state.st_size, state.st_mtime_ns, str(told.get("sha256")))

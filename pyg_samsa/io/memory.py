@@ -1,11 +1,35 @@
-"""Control of when freed memory returns to the operating system."""
+"""Files mapped into memory, and control of when freed memory returns to the operating system."""
 
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import sys
-from typing import Any
+from typing import Any, BinaryIO
+
+# Linux counts the whole mapping as memory that may be needed, unless it is told not to; Python has the flag since 3.13.
+_NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
+
+
+def map_copy(file: BinaryIO) -> mmap.mmap:
+    """Map a file into memory, also one that is larger than the memory; what is written to it stays in the process.
+
+    Args:
+        file: An open file with at least one byte. It may be closed afterwards.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryFile() as file:
+        ...     size = file.write(b"molecules")
+        ...     file.flush()
+        ...     map_copy(file)[:3]
+        b'mol'
+    """
+    if sys.platform == "win32":
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    flags, access = mmap.MAP_PRIVATE | _NO_RESERVE, mmap.PROT_READ | mmap.PROT_WRITE
+    return mmap.mmap(file.fileno(), 0, flags=flags, prot=access)
 
 
 def keep_memory() -> bool:

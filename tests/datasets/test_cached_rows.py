@@ -1,5 +1,4 @@
 import errno
-import mmap
 import time
 from contextlib import contextmanager
 
@@ -11,6 +10,7 @@ from safetensors.numpy import load_file, save_file
 from pyg_samsa.datasets import base, cached_rows
 from pyg_samsa.datasets.cached_rows import Part, RowFile, join_columns
 from pyg_samsa.errors import ConfigError, DataIntegrityError, SmilesError
+from pyg_samsa.io.memory import map_copy
 from tests import fresh_process
 
 PARTS = [Part(0, 3, 3), Part(3, 4, 1), Part(4, 6, 2)]
@@ -167,17 +167,14 @@ def test_each_file_is_hashed_once_unless_it_changes(tmp_path, monkeypatch):
 def test_many_numbers_are_mapped_and_nothing_writes_to_the_file(tmp_path, monkeypatch):
     monkeypatch.setattr(base, "_MAPPED_BYTES", 1)
     mapped = []
-    monkeypatch.setattr(cached_rows.mmap, "mmap", lambda *a, **b: mapped.append(b) or mmap_of(*a, **b))
+    monkeypatch.setattr(cached_rows, "map_copy", lambda file: mapped.append(file.name) or map_copy(file))
     file = row_file(tmp_path)
     found = rows_of(file, numbers(range(6))[0])
-    assert mapped[-1]["flags"] & mmap.MAP_PRIVATE
+    assert mapped[-1] == str(file.path)
     content = file.path.read_bytes()
     found[0] = 99
     assert file.path.read_bytes() == content
     assert rows_of(file).flatten().tolist() == list(range(6))
-
-
-mmap_of = mmap.mmap
 
 
 def test_a_file_that_cannot_be_mapped_is_not_damaged(tmp_path, monkeypatch):
@@ -188,7 +185,7 @@ def test_a_file_that_cannot_be_mapped_is_not_damaged(tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise OSError(errno.ENOMEM, "Cannot allocate memory")
 
-    monkeypatch.setattr(cached_rows.mmap, "mmap", refuse)
+    monkeypatch.setattr(cached_rows, "map_copy", refuse)
     with pytest.raises(OSError, match="Cannot allocate memory"):
         rows_of(file)
 

@@ -24,6 +24,7 @@ from pyg_samsa.datasets.molecules.csv_table import LeftOut, MoleculeTable, Table
 from pyg_samsa.datasets.texts import Texts
 from pyg_samsa.errors import DataIntegrityError
 from pyg_samsa.io.files import atomic_write, remove_partial, writing
+from pyg_samsa.io.memory import map_copy
 from pyg_samsa.io.worker_pool import map_chunks
 
 _LOGGER = logging.getLogger(__name__)
@@ -339,5 +340,7 @@ def _write_column(folder: Path, name: str, dtype: Any, parts: Sequence[np.ndarra
     with writing(path), path.open("wb") as file:
         for part in parts:
             file.write(np.ascontiguousarray(part, dtype=dtype).data)
-    # Private pages: nothing is written to them, so that they take no memory of their own.
-    return np.memmap(path, dtype, "c") if path.stat().st_size else np.empty(0, dtype)
+    if not path.stat().st_size:
+        return np.empty(0, dtype)
+    with path.open("rb") as file:
+        return np.frombuffer(map_copy(file), dtype)
