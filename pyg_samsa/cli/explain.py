@@ -202,7 +202,7 @@ def _find_target(given: str | None, names: Sequence[str]) -> str | None:
 
 
 def _line(item: Refused) -> str:
-    return f"row {item.row}: {item.reason}: {item.smiles[:80]!r}"
+    return f"row {item.row}: {item.reason}: {(item.smiles or item.name)[:80]!r}"
 
 
 def _check_folder(folder: Path, *, overwrite: bool) -> None:

@@ -43,7 +43,7 @@ def test_a_table_with_broken_rows(model, table, tmp_path, capsys):
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "row 3: RDKit cannot read this SMILES (the bracket ( is not closed): 'C('" in shown.err
-    assert "row 4: empty SMILES" in shown.err
+    assert "row 4: empty SMILES: 'A-3'" in shown.err
     pictures = [
         f"pictures/000{n}-{name}-{method}.{ending}"
         for n, name in ((1, "A-1"), (2, "A-4"))
@@ -184,7 +184,7 @@ def test_structures_of_an_sdf_file(model, tmp_path, capsys):
     given.write_text("".join(f"{record}$$$$\n" for record in records))
     assert main(["explain", model, str(given), "--out", str(out), "--method", "sampled"]) == 0
     shown = capsys.readouterr()
-    assert "row 2: RDKit cannot read this record" in shown.err
+    assert "row 2: RDKit cannot read this record: 'broken'" in shown.err
     assert "2 molecules, 1 could not be explained" in shown.out
     names = {row["molecule"] for row in csv.DictReader((out / "scores.csv").open(newline=""))}
     assert names == {"ethanol", "row 3"}
