@@ -108,7 +108,7 @@ def _of_config(config: str, args: argparse.Namespace) -> dict[str, Path]:
 
 def _files_of(load: Callable[[], Any], root: Path) -> dict[str, Path]:
     """Return the files below the folder that are read when everything is prepared, by their places."""
-    from pyg_samsa.datasets.base import files_read
+    from pyg_samsa.datasets.prepared import files_read
 
     load()
     with files_read() as files:

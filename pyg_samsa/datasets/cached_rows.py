@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyg_samsa.datasets.base import is_mapped, note_read
+from pyg_samsa.datasets.prepared import is_mapped, note_read
 from pyg_samsa.errors import ConfigError, DataIntegrityError, SAMSAError
 from pyg_samsa.io.files import UNWRITABLE, atomic_write, lock, remove_partial
 from pyg_samsa.io.memory import map_copy

@@ -11,9 +11,9 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.graphgym.config import cfg
 
-from pyg_samsa.datasets.base import Prepared
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.nodes.node_dataset import NodeDataset
+from pyg_samsa.datasets.prepared import Prepared
 from pyg_samsa.errors import ConfigError, DataError
 from pyg_samsa.task import MASKED, SPLITS, Task
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from pyg_samsa.datasets import Features, SplitDataset, catalog
-from pyg_samsa.datasets.base import Prepared, prepare_once
 from pyg_samsa.datasets.dataset_registry import dataset_options, register_dataset, unregister_dataset
 from pyg_samsa.datasets.option_types import Seed
+from pyg_samsa.datasets.prepared import Prepared, prepare_once
 from pyg_samsa.datasets.splits import consecutive_splits
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments import run

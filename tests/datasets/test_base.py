@@ -3,59 +3,22 @@ import torch
 from torch_geometric.data import Batch, Data
 from torch_geometric.loader import DataLoader
 
-from pyg_samsa.chem import convert_smiles, smiles_to_data
-from pyg_samsa.datasets import base
-from pyg_samsa.datasets.base import (
-    Prepared,
-    SplitDataset,
-    check_described,
-    load_prepared,
-    load_tensors,
-    molecules_to_prepared,
-    per_graph,
-    prepare_once,
-    save_prepared,
-    select_graphs,
-)
+from pyg_samsa.chem import convert_smiles
+from pyg_samsa.datasets import prepared as stored
+from pyg_samsa.datasets.base import SplitDataset, check_described, per_graph
 from pyg_samsa.datasets.features import MOLECULES
-from pyg_samsa.errors import ConfigError, DataError, DataIntegrityError
+from pyg_samsa.datasets.prepared import (
+    load_prepared,
+    molecules_to_prepared,
+    save_prepared,
+)
+from pyg_samsa.errors import ConfigError, DataError
 from pyg_samsa.task import Task
-
-SMILES = ["CC(=O)[O-].[Na+]", "C", "c1ccccc1O", "F/C=C/F", "[Fe]"]
-TASK = Task("multilabel", ["a", "b"])
-
-
-def make(smiles=SMILES):
-    count = len(smiles)
-    y = torch.arange(2.0 * count).view(count, 2)
-    y[0, 0] = float("nan")
-    splits = {"train": torch.arange(0, count, 2), "val": torch.arange(1, count, 2)}
-    return molecules_to_prepared(convert_smiles(smiles, progress=False), splits, y=y, smiles=list(smiles))
-
-
-def check(dataset, smiles=SMILES):
-    assert len(dataset) == len(smiles)
-    for position, text in enumerate(smiles):
-        expected, found = smiles_to_data(text), dataset[position]
-        for key in ("x", "edge_index", "edge_attr"):
-            assert torch.equal(found[key], expected[key])
-            assert found[key].dtype == torch.long
-        assert found.smiles == text
-        assert tuple(found.y.shape) == (1, 2)
-        assert found.y[0, 1] == 2 * position + 1
-
-
-@pytest.mark.parametrize("smiles", [SMILES, ["C"], ["CC"], ["C", "C"]])
-def test_saved_and_loaded_graphs_are_the_same(tmp_path, smiles):
-    path = tmp_path / "set.pt"
-    save_prepared(make(smiles), path)
-    dataset = SplitDataset(load_prepared(path), TASK, MOLECULES)
-    check(dataset, smiles)
-    assert dataset[0].y[0, 0].isnan()
+from tests.datasets.few_molecules import SMILES, TASK, prepare
 
 
 def test_attributes():
-    dataset = SplitDataset(make(), TASK, MOLECULES, root="somewhere")
+    dataset = SplitDataset(prepare(), TASK, MOLECULES, root="somewhere")
     assert (dataset.task.kind, dataset.task.level, dataset.task.num_targets, list(dataset.task.names)) == (
         "multilabel",
         "graph",
@@ -73,7 +36,7 @@ def test_attributes():
 def test_data_sets_without_description_or_training_rows_are_refused():
     with pytest.raises(DataError, match="lacks task, features, split_idx"):
         check_described([Data()])
-    dataset = SplitDataset(make(), TASK, MOLECULES)
+    dataset = SplitDataset(prepare(), TASK, MOLECULES)
     check_described(dataset)
     dataset.split_idx = {"val": torch.tensor([1])}
     with pytest.raises(ConfigError, match="train"):
@@ -81,14 +44,14 @@ def test_data_sets_without_description_or_training_rows_are_refused():
 
 
 def test_scale_of_regression_targets_is_that_of_the_training_rows():
-    prepared = make()
+    prepared = prepare()
     prepared.data["y"] = torch.tensor([[1.0, 5.0], [9.0, 5.0], [3.0, float("nan")], [9.0, 9.0], [5.0, 5.0]])
     prepared.split_idx = {"train": torch.tensor([0, 2, 4])}
     mean, std = SplitDataset(prepared, Task("regression", ["a", "b"]), MOLECULES).target_scale
     assert mean.tolist() == [3.0, 5.0]
     assert std.tolist() == [pytest.approx((8 / 3) ** 0.5), 1.0]
     assert mean.dtype == std.dtype == torch.float64
-    assert SplitDataset(make(), TASK, MOLECULES).target_scale is None
+    assert SplitDataset(prepare(), TASK, MOLECULES).target_scale is None
 
 
 def test_subsets_batches_and_transforms():
@@ -96,7 +59,7 @@ def test_subsets_batches_and_transforms():
         data.mark = torch.ones(1)
         return data
 
-    dataset = SplitDataset(make(), TASK, MOLECULES, transform=mark)
+    dataset = SplitDataset(prepare(), TASK, MOLECULES, transform=mark)
     train = dataset[dataset.split_idx["train"]]
     assert [data.smiles for data in train] == SMILES[::2]
     batch = next(iter(DataLoader(train, batch_size=3)))
@@ -109,14 +72,14 @@ def test_subsets_batches_and_transforms():
 @pytest.mark.parametrize("mapped", [False, True])
 @pytest.mark.parametrize("rows", [[0], [3, 0, 4], [1, 1], [4, 2, 1, 0, 3]])
 def test_make_batch_gives_what_pyg_gives(tmp_path, monkeypatch, rows, mapped):
-    prepared = make()
+    prepared = prepare()
     prepared.data |= {
         "edge_label_index": prepared.data["edge_index"].flip(1),
         "pos": torch.rand(len(prepared.data["x"]), 3),
     }
     prepared.slices |= {"edge_label_index": prepared.slices["edge_index"].clone(), "pos": prepared.slices["x"]}
     save_prepared(prepared, tmp_path / "set.pt")
-    monkeypatch.setattr(base, "_MAPPED_BYTES", 0 if mapped else 2**40)
+    monkeypatch.setattr(stored, "_MAPPED_BYTES", 0 if mapped else 2**40)
     whole = SplitDataset(load_prepared(tmp_path / "set.pt"), TASK, MOLECULES)
     for dataset in (whole, whole[torch.tensor([4, 3, 2, 1, 0])]):
         found, expected = dataset.make_batch(rows), Batch.from_data_list([dataset[row] for row in rows])
@@ -138,7 +101,7 @@ def test_make_batch_gives_what_pyg_gives(tmp_path, monkeypatch, rows, mapped):
 
 
 def test_make_batch_honours_transforms_and_counts_tokens():
-    prepared = make()
+    prepared = prepare()
     dataset = SplitDataset(
         prepared, TASK, MOLECULES, transform=lambda data: Data(x=data.x[:1], edge_index=data.edge_index[:, :0])
     )
@@ -150,106 +113,8 @@ def test_make_batch_honours_transforms_and_counts_tokens():
     assert plain.count_tokens().tolist() == [graph.num_nodes + graph.num_edges for graph in plain]
 
 
-def test_stored_integers_are_small(tmp_path):
-    save_prepared(make(), tmp_path / "set.pt")
-    stored = torch.load(tmp_path / "set.pt", weights_only=True)["data"]
-    assert stored["x"].dtype == stored["edge_attr"].dtype == stored["edge_index"].dtype == torch.uint8
-
-
-@pytest.mark.parametrize("values", [[-1, 5], [0, 70_000], [0, 1 << 40], [-(1 << 40), 3]])
-def test_large_and_negative_integers_survive(tmp_path, values):
-    prepared = make(["C"])
-    prepared.data["number"] = torch.tensor(values)
-    prepared.data["flag"] = torch.tensor([True, False])
-    save_prepared(prepared, tmp_path / "set.pt")
-    loaded = load_prepared(tmp_path / "set.pt").data
-    assert loaded["number"].tolist() == values
-    assert loaded["flag"].dtype == torch.bool
-
-
-@pytest.mark.parametrize("kept", [[0], [4, 0], [1, 2, 3], [3, 1]])
-def test_select_graphs(kept):
-    prepared = make()
-    chosen = select_graphs(prepared, torch.tensor(kept))
-    dataset, whole = SplitDataset(chosen, TASK, MOLECULES), SplitDataset(prepared, TASK, MOLECULES)
-    assert len(dataset) == len(kept)
-    for new, old in enumerate(kept):
-        assert dataset[new].smiles == whole[old].smiles
-        assert torch.equal(dataset[new].edge_index, whole[old].edge_index)
-        assert torch.equal(dataset[new].edge_attr, whole[old].edge_attr)
-        assert torch.equal(dataset[new].y.nan_to_num(), whole[old].y.nan_to_num())
-    for split, positions in whole.split_idx.items():
-        assert sorted(kept[new] for new in chosen.split_idx[split].tolist()) == sorted(
-            set(kept) & set(positions.tolist())
-        )
-
-
-@pytest.mark.parametrize("damage", ["empty", "truncated", "text", "other format", "objects", "flipped"])
-def test_damaged_files_are_one_clear_error(tmp_path, damage):
-    path = tmp_path / "set.pt"
-    save_prepared(make(), path)
-    content = path.read_bytes()
-    if damage == "objects":
-        torch.save({"format": 1, "data": Data(x=torch.ones(1)), "code": print}, path)
-    elif damage == "other format":
-        torch.save({"format": 99}, path)
-    else:
-        flipped = bytearray(content)
-        flipped[-30] ^= 0xFF
-        path.write_bytes(
-            {
-                "empty": b"",
-                "truncated": content[: len(content) // 2],
-                "text": b"smiles\nC\n",
-                "flipped": bytes(flipped),
-            }[damage]
-        )
-    with pytest.raises(DataIntegrityError, match=r"set\.pt") as caught:
-        load_prepared(path)
-    assert "\n" not in str(caught.value)
-    assert "Delete" in caught.value.hint
-
-
-def test_load_tensors_runs_no_code(tmp_path):
-    class Attack:
-        def __reduce__(self):
-            return (open, (str(tmp_path / "marker"), "w"))
-
-    torch.save([Attack()], tmp_path / "raw.pt")
-    with pytest.raises(DataIntegrityError):
-        load_tensors(tmp_path / "raw.pt")
-    assert not (tmp_path / "marker").exists()
-    with pytest.raises(FileNotFoundError):
-        load_tensors(tmp_path / "gone.pt")
-
-
-def test_prepare_once(tmp_path):
-    calls = []
-
-    def prepare() -> Prepared:
-        calls.append(1)
-        return make()
-
-    path = tmp_path / "deep" / "set.pt"
-    for _ in range(3):
-        check(SplitDataset(prepare_once(path, prepare), TASK, MOLECULES))
-    assert len(calls) == 1
-
-
-def test_a_failed_preparation_leaves_nothing_that_is_taken_for_whole(tmp_path):
-    def fail() -> Prepared:
-        raise KeyboardInterrupt
-
-    path = tmp_path / "set.pt"
-    (tmp_path / ".set.0123456789ab.part.pt").write_bytes(b"left by a killed process")
-    with pytest.raises(KeyboardInterrupt):
-        prepare_once(path, fail)
-    assert [child.name for child in tmp_path.iterdir()] == [".set.pt.lock"]
-    check(SplitDataset(prepare_once(path, make), TASK, MOLECULES))
-
-
 def test_graphs_that_were_read_are_not_kept():
-    dataset = SplitDataset(make(), TASK, MOLECULES)
+    dataset = SplitDataset(prepare(), TASK, MOLECULES)
     first = dataset[0]
     first.x += 1
     assert dataset._data_list is None
@@ -257,7 +122,7 @@ def test_graphs_that_were_read_are_not_kept():
 
 
 def test_values_per_graph_are_those_of_single_graphs():
-    dataset, changed = SplitDataset(make(), TASK, MOLECULES), SplitDataset(make(), TASK, MOLECULES)
+    dataset, changed = SplitDataset(prepare(), TASK, MOLECULES), SplitDataset(prepare(), TASK, MOLECULES)
     view = dataset[torch.tensor([2, 1])]
     changed.transform = lambda data: data.update({"y": data.y + 1})
     for one in (dataset, view, changed, list(dataset)):
@@ -268,13 +133,13 @@ def test_values_per_graph_are_those_of_single_graphs():
 
 
 def test_features_of_graphs_follow_the_view():
-    prepared = make()
+    prepared = prepare()
     features = torch.arange(5.0)[:, None]
     prepared.data["graph_features"], prepared.slices["graph_features"] = features, torch.arange(6)
     dataset = SplitDataset(prepared, TASK, MOLECULES)
     assert dataset.graph_features is features
     assert dataset[[3, 1]].graph_features.flatten().tolist() == [3.0, 1.0]
-    assert SplitDataset(make(), TASK, MOLECULES).graph_features is None
+    assert SplitDataset(prepare(), TASK, MOLECULES).graph_features is None
 
 
 def test_the_scale_of_targets_follows_the_view():

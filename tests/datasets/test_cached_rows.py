@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from pyg_samsa.datasets import base, cached_rows
+from pyg_samsa.datasets import cached_rows, prepared
 from pyg_samsa.datasets.cached_rows import Part, RowFile, join_columns
 from pyg_samsa.errors import ConfigError, DataIntegrityError, SmilesError
 from pyg_samsa.io.memory import map_copy
@@ -165,7 +165,7 @@ def test_each_file_is_hashed_once_unless_it_changes(tmp_path, monkeypatch):
 
 
 def test_many_numbers_are_mapped_and_nothing_writes_to_the_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(base, "_MAPPED_BYTES", 1)
+    monkeypatch.setattr(prepared, "_MAPPED_BYTES", 1)
     mapped = []
     monkeypatch.setattr(cached_rows, "map_copy", lambda file: mapped.append(file.name) or map_copy(file))
     file = row_file(tmp_path)
@@ -180,7 +180,7 @@ def test_many_numbers_are_mapped_and_nothing_writes_to_the_file(tmp_path, monkey
 def test_a_file_that_cannot_be_mapped_is_not_damaged(tmp_path, monkeypatch):
     file = row_file(tmp_path)
     rows_of(file, numbers(range(6))[0])
-    monkeypatch.setattr(base, "_MAPPED_BYTES", 1)
+    monkeypatch.setattr(prepared, "_MAPPED_BYTES", 1)
 
     def refuse(*_, **__):
         raise OSError(errno.ENOMEM, "Cannot allocate memory")
@@ -309,7 +309,7 @@ def test_columns_side_by_side(tmp_path, monkeypatch):
     torch.testing.assert_close(join_columns([left, right], tmp_path), expected, equal_nan=True)
     assert join_columns([right], tmp_path) is right
     assert not list(tmp_path.iterdir())
-    monkeypatch.setattr(base, "_MAPPED_BYTES", 1)
+    monkeypatch.setattr(prepared, "_MAPPED_BYTES", 1)
     monkeypatch.setattr(cached_rows, "_JOINED_VALUES", 3)  # a row at a time
     for _ in range(2):
         mapped = join_columns([left, right], tmp_path, progress=False)

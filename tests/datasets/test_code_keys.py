@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from pyg_samsa.chem import convert_smiles
-from pyg_samsa.datasets.base import SplitDataset, molecules_to_prepared
+from pyg_samsa.datasets.base import SplitDataset
 from pyg_samsa.datasets.code_keys import add_code_keys
 from pyg_samsa.datasets.features import MOLECULES
+from pyg_samsa.datasets.prepared import molecules_to_prepared
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.task import Task
 from pyg_samsa.training.batch_network import BatchNetwork

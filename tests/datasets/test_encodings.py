@@ -9,10 +9,11 @@ from torch_geometric.data import Batch, Data, InMemoryDataset
 from torch_geometric.utils import to_undirected
 
 from pyg_samsa.datasets import encodings
-from pyg_samsa.datasets.base import Prepared, SplitDataset, select_graphs
+from pyg_samsa.datasets.base import SplitDataset
 from pyg_samsa.datasets.cached_rows import RowFile
 from pyg_samsa.datasets.encodings import add_encoding
 from pyg_samsa.datasets.features import Features
+from pyg_samsa.datasets.prepared import Prepared, select_graphs
 from pyg_samsa.errors import ConfigError, ShapeError
 from pyg_samsa.functional.laplacian_spectrum import laplacian_spectrum
 from pyg_samsa.functional.node_encodings import laplacian_eigenvectors, return_probabilities

@@ -7,9 +7,10 @@ from torch_geometric.data import Batch
 
 from pyg_samsa.chem import compute_descriptors, convert_smiles
 from pyg_samsa.datasets import add_descriptors, base, molecule_descriptors
-from pyg_samsa.datasets.base import SplitDataset, molecules_to_prepared
+from pyg_samsa.datasets.base import SplitDataset
 from pyg_samsa.datasets.features import MOLECULES
 from pyg_samsa.datasets.molecule_descriptors import cached_descriptors
+from pyg_samsa.datasets.prepared import molecules_to_prepared
 from pyg_samsa.errors import ConfigError, SmilesError
 from pyg_samsa.task import Task
 

@@ -3,10 +3,11 @@ import torch
 from torch_geometric.data import Batch, Data
 
 from pyg_samsa.datasets import paths
-from pyg_samsa.datasets.base import Prepared, SplitDataset
+from pyg_samsa.datasets.base import SplitDataset
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.nodes.node_dataset import NodeDataset, one_graph
 from pyg_samsa.datasets.paths import add_paths
+from pyg_samsa.datasets.prepared import Prepared
 from pyg_samsa.errors import ShapeError
 from pyg_samsa.functional import RaggedIndex
 from pyg_samsa.functional.shortest_paths import batch_paths

@@ -2,8 +2,9 @@ import pytest
 import torch
 from torch_geometric.data import Data, InMemoryDataset
 
-from pyg_samsa.datasets.base import Prepared, SplitDataset
+from pyg_samsa.datasets.base import SplitDataset
 from pyg_samsa.datasets.features import Features
+from pyg_samsa.datasets.prepared import Prepared
 from pyg_samsa.datasets.scaled_features import add_feature_scale
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.task import Task

@@ -7,8 +7,9 @@ import torch
 
 from pyg_samsa import metrics
 from pyg_samsa.chem import convert_smiles
-from pyg_samsa.datasets.base import SplitDataset, molecules_to_prepared
+from pyg_samsa.datasets.base import SplitDataset
 from pyg_samsa.datasets.features import MOLECULES
+from pyg_samsa.datasets.prepared import molecules_to_prepared
 from pyg_samsa.experiments.candidates import fit_models
 from pyg_samsa.experiments.molecule_rows import MoleculeRows
 from pyg_samsa.hub import save_pretrained

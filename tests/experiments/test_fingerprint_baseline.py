@@ -9,8 +9,9 @@ from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg, set_cfg
 
 from pyg_samsa.chem import convert_smiles, sequence_to_smiles
-from pyg_samsa.datasets.base import SplitDataset, molecules_to_prepared
+from pyg_samsa.datasets.base import SplitDataset
 from pyg_samsa.datasets.features import MOLECULES
+from pyg_samsa.datasets.prepared import molecules_to_prepared
 from pyg_samsa.errors import ConfigError, MissingDependencyError
 from pyg_samsa.experiments import fingerprint_baseline as fingerprints
 from pyg_samsa.graphgym.config import load_config

@@ -10,8 +10,9 @@ from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg, set_cfg
 
 from pyg_samsa.datasets import encodings
-from pyg_samsa.datasets.base import Prepared, SplitDataset
+from pyg_samsa.datasets.base import SplitDataset
 from pyg_samsa.datasets.features import Features
+from pyg_samsa.datasets.prepared import Prepared
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments import run as runner
 from pyg_samsa.functional.node_encodings import laplacian_eigenvectors

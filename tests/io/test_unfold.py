@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from pyg_samsa.datasets.base import load_tensors
+from pyg_samsa.datasets.prepared import load_tensors
 from pyg_samsa.errors import DataIntegrityError
 from pyg_samsa.io import unfold
 from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from pyg_samsa.datasets.base import Prepared, SplitDataset, prepare_once
+from pyg_samsa.datasets.base import SplitDataset
 from pyg_samsa.datasets.dataset_registry import register_dataset
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.molecules.ogb import find_tables, read_table
 from pyg_samsa.datasets.option_types import Download
+from pyg_samsa.datasets.prepared import Prepared, prepare_once
 from pyg_samsa.datasets.sources import ogb_zip
 from pyg_samsa.errors import DataIntegrityError
 from pyg_samsa.io.progress import progress_bar

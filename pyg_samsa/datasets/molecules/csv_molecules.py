@@ -19,7 +19,7 @@ from torch_geometric.data import Data
 from pyg_samsa.chem.molecule_changes import ChangeCounts
 from pyg_samsa.chem.ogb_features import TOO_LARGE, UNREADABLE
 from pyg_samsa.chem.standardize import STEPS, ordered_steps
-from pyg_samsa.datasets.base import Prepared, SplitDataset, molecules_to_prepared, prepare_once
+from pyg_samsa.datasets.base import SplitDataset
 from pyg_samsa.datasets.dataset_registry import register_dataset
 from pyg_samsa.datasets.features import MOLECULES
 from pyg_samsa.datasets.molecules.csv_table import LeftOut, MoleculeTable, open_molecule_table
@@ -44,6 +44,7 @@ from pyg_samsa.datasets.molecules.targets import (
     refuse_mixed,
 )
 from pyg_samsa.datasets.option_types import Seed
+from pyg_samsa.datasets.prepared import Prepared, molecules_to_prepared, prepare_once
 from pyg_samsa.datasets.splits import (
     SPLIT_KINDS,
     check_fractions,

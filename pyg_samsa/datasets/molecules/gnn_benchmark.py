@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from pyg_samsa.datasets.base import Prepared, SplitDataset, load_tensors, prepare_once
+from pyg_samsa.datasets.base import SplitDataset
 from pyg_samsa.datasets.dataset_registry import register_dataset
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.molecules.lrgb_release import join_collated
 from pyg_samsa.datasets.option_types import Download
+from pyg_samsa.datasets.prepared import Prepared, load_tensors, prepare_once
 from pyg_samsa.datasets.raw_files import unpack_release
 from pyg_samsa.datasets.sources import gnn_benchmark_zip
 from pyg_samsa.errors import ConfigError, DataIntegrityError

@@ -16,11 +16,12 @@ from torch_geometric.data import Data
 
 from pyg_samsa.chem.smiles import convert_smiles
 from pyg_samsa.datasets import sources
-from pyg_samsa.datasets.base import Prepared, SplitDataset, molecules_to_prepared, prepare_once, save_prepared
+from pyg_samsa.datasets.base import SplitDataset
 from pyg_samsa.datasets.dataset_registry import Importer, register_dataset
 from pyg_samsa.datasets.features import MOLECULES
 from pyg_samsa.datasets.molecules.lrgb_release import Release, check_release, find_release, prepare_release
 from pyg_samsa.datasets.option_types import Download
+from pyg_samsa.datasets.prepared import Prepared, molecules_to_prepared, prepare_once, save_prepared
 from pyg_samsa.datasets.raw_files import fetch_files
 from pyg_samsa.datasets.sources import RemoteFile
 from pyg_samsa.errors import ConfigError, DataIntegrityError

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from pyg_samsa.datasets.base import Prepared, SplitDataset, load_tensors, prepare_once
+from pyg_samsa.datasets.base import SplitDataset
 from pyg_samsa.datasets.dataset_registry import register_dataset
 from pyg_samsa.datasets.features import MOLECULES, Features
 from pyg_samsa.datasets.option_types import Download
+from pyg_samsa.datasets.prepared import Prepared, load_tensors, prepare_once
 from pyg_samsa.datasets.raw_files import unpack_release
 from pyg_samsa.datasets.sources import LRGB_ZIPS, RemoteFile
 from pyg_samsa.errors import ConfigError, DataIntegrityError

@@ -15,10 +15,11 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import LocalDegreeProfile
 from torch_geometric.utils import remove_isolated_nodes
 
-from pyg_samsa.datasets.base import Prepared, SplitDataset, prepare_once
+from pyg_samsa.datasets.base import SplitDataset
 from pyg_samsa.datasets.dataset_registry import register_dataset
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.option_types import Download
+from pyg_samsa.datasets.prepared import Prepared, prepare_once
 from pyg_samsa.datasets.raw_files import fetch_files, unpack
 from pyg_samsa.datasets.sources import MALNET_SPLITS, MALNET_TAR
 from pyg_samsa.errors import ConfigError, DataIntegrityError

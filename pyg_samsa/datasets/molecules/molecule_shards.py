@@ -19,8 +19,8 @@ from pyg_samsa.chem.molecule_names import parse_ranked
 from pyg_samsa.chem.ogb_features import import_rdkit
 from pyg_samsa.chem.parsing import CHUNK, Parsed, in_chunks, join_parsed
 from pyg_samsa.chem.standardize import Standardizer, pack_steps
-from pyg_samsa.datasets.base import load_tensors
 from pyg_samsa.datasets.molecules.csv_table import LeftOut, MoleculeTable, TableRow
+from pyg_samsa.datasets.prepared import load_tensors
 from pyg_samsa.datasets.texts import Texts
 from pyg_samsa.errors import DataIntegrityError
 from pyg_samsa.io.files import atomic_write, remove_partial, writing

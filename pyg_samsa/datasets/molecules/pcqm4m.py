@@ -13,11 +13,12 @@ import torch
 from torch_geometric.data import Data
 
 from pyg_samsa.chem.smiles import convert_smiles
-from pyg_samsa.datasets.base import Prepared, SplitDataset, molecules_to_prepared, prepare_once
+from pyg_samsa.datasets.base import SplitDataset
 from pyg_samsa.datasets.dataset_registry import register_dataset
 from pyg_samsa.datasets.features import MOLECULES
 from pyg_samsa.datasets.molecules.ogb import OGB_ROOT
 from pyg_samsa.datasets.option_types import Download
+from pyg_samsa.datasets.prepared import Prepared, molecules_to_prepared, prepare_once
 from pyg_samsa.datasets.raw_files import unpack_release
 from pyg_samsa.datasets.sources import PCQM4M_ZIP
 from pyg_samsa.errors import ConfigError, DataIntegrityError

@@ -15,10 +15,11 @@ from torch_geometric.data import Data
 
 from pyg_samsa.chem.peptide_sequences import sequence_to_smiles
 from pyg_samsa.chem.smiles import convert_smiles
-from pyg_samsa.datasets.base import Prepared, SplitDataset, molecules_to_prepared, prepare_once, select_graphs
+from pyg_samsa.datasets.base import SplitDataset
 from pyg_samsa.datasets.dataset_registry import register_dataset
 from pyg_samsa.datasets.features import MOLECULES
 from pyg_samsa.datasets.option_types import Seed
+from pyg_samsa.datasets.prepared import Prepared, molecules_to_prepared, prepare_once, select_graphs
 from pyg_samsa.datasets.sources import EMBEDDED
 from pyg_samsa.datasets.splits import stratified_split
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError, MissingDependencyError

@@ -14,11 +14,11 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.utils import coalesce
 
-from pyg_samsa.datasets.base import Prepared, prepare_once
 from pyg_samsa.datasets.dataset_registry import register_dataset
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.nodes.node_dataset import NodeDataset, NodeSplit, SplitIndex, one_graph
 from pyg_samsa.datasets.option_types import Download, Seed
+from pyg_samsa.datasets.prepared import Prepared, prepare_once
 from pyg_samsa.datasets.raw_files import fetch_files
 from pyg_samsa.datasets.sources import geom_gcn_file
 from pyg_samsa.errors import ConfigError, DataIntegrityError

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from pyg_samsa.datasets.base import Prepared, SplitDataset
+from pyg_samsa.datasets.base import SplitDataset
 from pyg_samsa.datasets.features import Features
+from pyg_samsa.datasets.prepared import Prepared
 from pyg_samsa.datasets.splits import check_fractions
 from pyg_samsa.errors import ConfigError, check_choice
 from pyg_samsa.metrics.confusion_metric import IGNORE_INDEX

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from torch_geometric.data import Data
 
-from pyg_samsa.datasets.base import Prepared, SplitDataset, prepare_once, save_prepared
+from pyg_samsa.datasets.base import SplitDataset
 from pyg_samsa.datasets.dataset_registry import Importer, register_dataset
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.option_types import Incomplete, Normals, NumPoints, Rotated, Seed
 from pyg_samsa.datasets.points.modelnet_files import Release, check_sizes, find_layout, read_release
 from pyg_samsa.datasets.points.point_dataset import hold_out_validation, rotate, with_columns
+from pyg_samsa.datasets.prepared import Prepared, prepare_once, save_prepared
 from pyg_samsa.errors import ConfigError, DataNotFoundError
 from pyg_samsa.io.files import lock, remove_partial
 from pyg_samsa.options import check_integer

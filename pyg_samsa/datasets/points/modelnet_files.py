@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from pyg_samsa.datasets.base import Prepared
 from pyg_samsa.datasets.points.point_dataset import clouds_to_prepared, map_clouds, number_of, read_points, thin_out
+from pyg_samsa.datasets.prepared import Prepared
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError, MissingDependencyError, SAMSAError
 from pyg_samsa.io.mesh import read_off
 from pyg_samsa.io.unfold import read_arrays

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyg_samsa.datasets.base import Prepared
+from pyg_samsa.datasets.prepared import Prepared
 from pyg_samsa.datasets.splits import stratified_split
 from pyg_samsa.errors import ConfigError, DataIntegrityError, check_choice
 from pyg_samsa.functional.farthest_points import farthest_points

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch_geometric.data import Data
 
-from pyg_samsa.datasets.base import Prepared, SplitDataset, prepare_once, save_prepared
+from pyg_samsa.datasets.base import SplitDataset
 from pyg_samsa.datasets.dataset_registry import Importer, register_dataset
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.option_types import Incomplete, Normals, NumPoints
@@ -25,6 +25,7 @@ from pyg_samsa.datasets.points.point_dataset import (
     read_points,
     with_columns,
 )
+from pyg_samsa.datasets.prepared import Prepared, prepare_once, save_prepared
 from pyg_samsa.errors import DataIntegrityError, DataNotFoundError
 from pyg_samsa.io.documents import parse_json, read_text
 from pyg_samsa.io.files import lock, remove_partial

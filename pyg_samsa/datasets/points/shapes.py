@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from torch_geometric.data import Data
 
-from pyg_samsa.datasets.base import Prepared, SplitDataset, prepare_once
+from pyg_samsa.datasets.base import SplitDataset
 from pyg_samsa.datasets.dataset_registry import register_dataset
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.option_types import Normals, NumPoints, Rotated, Seed
 from pyg_samsa.datasets.points.point_dataset import clouds_to_prepared, join_columns, rotate, with_columns
 from pyg_samsa.datasets.points.shape_families import FAMILIES, PART_NAMES
 from pyg_samsa.datasets.points.solids import sample_union, turned
+from pyg_samsa.datasets.prepared import Prepared, prepare_once
 from pyg_samsa.datasets.splits import stratified_split
 from pyg_samsa.errors import check_choice
 from pyg_samsa.io.progress import progress_bar

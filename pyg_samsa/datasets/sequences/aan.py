@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from pyg_samsa.datasets.base import Prepared, SplitDataset, prepare_once
+from pyg_samsa.datasets.base import SplitDataset
 from pyg_samsa.datasets.dataset_registry import Importer, register_dataset
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.option_types import Folder, MaxLength
+from pyg_samsa.datasets.prepared import Prepared, prepare_once
 from pyg_samsa.datasets.sequences.sequence_dataset import flatten, require_files
 from pyg_samsa.datasets.splits import consecutive_splits
 from pyg_samsa.errors import DataIntegrityError

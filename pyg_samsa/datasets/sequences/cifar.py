@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch_geometric.data import Data
 
-from pyg_samsa.datasets.base import Prepared, prepare_once
 from pyg_samsa.datasets.dataset_registry import Importer, register_dataset
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.option_types import Folder, Seed
+from pyg_samsa.datasets.prepared import Prepared, prepare_once
 from pyg_samsa.datasets.sequences.sequence_dataset import SequenceDataset, pack_sequences, require_files
 from pyg_samsa.datasets.sources import CIFAR10, DIGITS
 from pyg_samsa.datasets.splits import consecutive_splits, hold_out, stratified_split

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch_geometric.data import Data
 
-from pyg_samsa.datasets.base import Prepared, SplitDataset, prepare_once
+from pyg_samsa.datasets.base import SplitDataset
 from pyg_samsa.datasets.dataset_registry import register_dataset
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.option_types import NumTest, NumTrain, NumVal, Seed
+from pyg_samsa.datasets.prepared import Prepared, prepare_once
 from pyg_samsa.datasets.splits import consecutive_splits
 from pyg_samsa.io.progress import progress_bar
 from pyg_samsa.options import Option, check_integer

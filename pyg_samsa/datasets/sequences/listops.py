@@ -11,10 +11,10 @@ from typing import Annotated
 import numpy as np
 from torch_geometric.data import Data
 
-from pyg_samsa.datasets.base import Prepared, prepare_once
 from pyg_samsa.datasets.dataset_registry import Importer, register_dataset
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.option_types import Folder, MaxLength, NumTest, NumTrain, NumVal, Seed, Source
+from pyg_samsa.datasets.prepared import Prepared, prepare_once
 from pyg_samsa.datasets.sequences.expressions import Shape, sample_expressions
 from pyg_samsa.datasets.sequences.sequence_dataset import SequenceDataset, pack_sequences, require_files
 from pyg_samsa.datasets.splits import consecutive_splits

@@ -12,10 +12,10 @@ from typing import Annotated
 import torch
 from torch_geometric.data import Data
 
-from pyg_samsa.datasets.base import Prepared, prepare_once
 from pyg_samsa.datasets.dataset_registry import register_dataset
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.option_types import MaxLength, Seed, TextUnit
+from pyg_samsa.datasets.prepared import Prepared, prepare_once
 from pyg_samsa.datasets.sequences.aan import PairDataset, pack_pairs
 from pyg_samsa.datasets.sequences.sequence_dataset import UNITS, symbols
 from pyg_samsa.datasets.sources import NEWS

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from pyg_samsa.datasets.base import Prepared, prepare_once
 from pyg_samsa.datasets.dataset_registry import Importer, register_dataset
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.option_types import Folder, NumTest, NumTrain, NumVal, Seed, Source
+from pyg_samsa.datasets.prepared import Prepared, prepare_once
 from pyg_samsa.datasets.sequences.curves import SIDE, sample_pictures
 from pyg_samsa.datasets.sequences.sequence_dataset import SequenceDataset, pack_sequences, require_files
 from pyg_samsa.datasets.splits import consecutive_splits, stratified_split

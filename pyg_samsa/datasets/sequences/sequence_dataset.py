@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from pyg_samsa.datasets.base import Prepared, SplitDataset
+from pyg_samsa.datasets.base import SplitDataset
+from pyg_samsa.datasets.prepared import Prepared
 from pyg_samsa.errors import DataIntegrityError, DataNotFoundError
 from pyg_samsa.transforms.path_graph import path_edges
 

@@ -3,10 +3,10 @@ import torch
 from torch_geometric.data import Batch
 
 from pyg_samsa import metrics
-from pyg_samsa.datasets.base import load_prepared, save_prepared
 from pyg_samsa.datasets.encodings import add_encoding
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.nodes.node_dataset import NodeDataset, one_graph, random_masks
+from pyg_samsa.datasets.prepared import load_prepared, save_prepared
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.task import Task
 from pyg_samsa.training.data_module import SplitData

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch_geometric.loader import DataLoader
 
-from pyg_samsa.datasets.base import load_prepared, save_prepared
 from pyg_samsa.datasets.features import Features
+from pyg_samsa.datasets.prepared import load_prepared, save_prepared
 from pyg_samsa.datasets.sequences.sequence_dataset import (
     SequenceDataset,
     pack_sequences,
