@@ -31,7 +31,7 @@ def add_code_keys(dataset: Any, kind: str, *, edge_features: bool) -> Any:
 
     Example:
         >>> from pyg_samsa.chem import convert_smiles
-        >>> from pyg_samsa.datasets.base import molecules_to_prepared
+        >>> from pyg_samsa.datasets.prepared import molecules_to_prepared
         >>> from pyg_samsa.datasets.features import MOLECULES
         >>> from pyg_samsa.task import Task
         >>> splits = {"train": torch.tensor([0]), "val": torch.tensor([1])}

@@ -53,7 +53,8 @@ def add_descriptors(
     Example:
         >>> import tempfile
         >>> from pyg_samsa.chem import convert_smiles
-        >>> from pyg_samsa.datasets.base import SplitDataset, molecules_to_prepared
+        >>> from pyg_samsa.datasets.base import SplitDataset
+        >>> from pyg_samsa.datasets.prepared import molecules_to_prepared
         >>> from pyg_samsa.datasets.features import MOLECULES
         >>> from pyg_samsa.task import Task
         >>> smiles = ["CC", "C", "CO"]

@@ -40,7 +40,8 @@ def add_feature_scale(
         ConfigError: The data set has no float features, is one of point clouds, or does not hold its graphs in memory.
 
     Example:
-        >>> from pyg_samsa.datasets.base import Prepared, SplitDataset
+        >>> from pyg_samsa.datasets.base import SplitDataset
+        >>> from pyg_samsa.datasets.prepared import Prepared
         >>> from pyg_samsa.datasets.features import Features
         >>> from pyg_samsa.task import Task
         >>> tensors, slices = {"x": torch.tensor([[100.0], [300.0], [900.0]])}, {"x": torch.tensor([0, 2, 3])}
