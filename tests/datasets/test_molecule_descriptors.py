@@ -6,7 +6,7 @@ import torch
 from torch_geometric.data import Batch
 
 from pyg_samsa.chem import compute_descriptors, convert_smiles
-from pyg_samsa.datasets import add_descriptors, base, molecule_descriptors
+from pyg_samsa.datasets import add_descriptors, molecule_descriptors, prepared
 from pyg_samsa.datasets.base import SplitDataset
 from pyg_samsa.datasets.features import MOLECULES
 from pyg_samsa.datasets.molecule_descriptors import cached_descriptors
@@ -84,7 +84,7 @@ def test_many_molecules_are_computed_in_parts_and_mapped(names, tmp_path, monkey
     extra = torch.arange(5.0)[:, None]
     whole = add_descriptors(dataset_of(graph_features=extra), names, folder=tmp_path / "whole", progress=False)
     monkeypatch.setattr(molecule_descriptors, "_PART_ROWS", 2)
-    monkeypatch.setattr(base, "_MAPPED_BYTES", 1)
+    monkeypatch.setattr(prepared, "_MAPPED_BYTES", 1)
     parts = add_descriptors(dataset_of(graph_features=extra), names, folder=tmp_path / "parts", progress=False)
     assert parts.graph_features.dtype == torch.float32
     torch.testing.assert_close(parts.graph_features, whole.graph_features, rtol=0, atol=0, equal_nan=True)
