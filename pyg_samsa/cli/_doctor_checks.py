@@ -271,10 +271,13 @@ def _softmax_attention(query: Any, key: Any, value: Any, sizes: list[int]) -> An
 def data_sets(root: Path) -> Iterator[Check]:
     """Check which data sets are prepared."""
     from pyg_samsa.datasets import catalog
+    from pyg_samsa.datasets.molecules.csv_molecules import prepared_tables
 
     ready = [name for name in catalog.names() if catalog.is_prepared(name, root)]
     rest = [name for name in catalog.names() if name not in ready]
     yield Check("Data sets", f"prepared in {root}", OK, ", ".join(ready) or "none yet")
+    if tables := prepared_tables(root):
+        yield Check("Data sets", "prepared tables of molecules", OK, ", ".join(tables))
     if rest:
         yield Check(
             "Data sets",

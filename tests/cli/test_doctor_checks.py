@@ -96,6 +96,17 @@ def test_every_data_set_is_prepared_or_not(tmp_path):
     assert rest.value.split(", ") == catalog.names()
 
 
+def test_tables_of_molecules_are_listed(tmp_path):
+    pytest.importorskip("rdkit")
+    from pyg_samsa.datasets import CSVMolecules
+
+    (tmp_path / "my table.csv").write_text("smiles,y\n" + "".join(f"{'C' * n},{n}.5\n" for n in range(1, 12)))
+    for kind in ("random", "scaffold"):
+        CSVMolecules(tmp_path, csv=tmp_path / "my table.csv", target_columns=["y"], split_kind=kind, progress=False)
+    _, tables, _ = checks.data_sets(tmp_path)
+    assert (tables.name, tables.value) == ("prepared tables of molecules", "my table")
+
+
 def test_softmax_attention_by_hand():
     """One query, two keys with logits 0 and ln 3: weights 1/4 and 3/4."""
     query = torch.tensor([[[1.0]]])

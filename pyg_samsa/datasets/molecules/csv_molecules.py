@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -66,6 +67,7 @@ _LOGGER = logging.getLogger(__name__)
 _VERSION = 11
 _FEW_ROWS = 10
 _WORTH_WORKERS = 2000
+_PREPARED_NAME = re.compile(r"(.+)-[0-9a-f]{16}\.pt")
 
 
 _TASKS = (*CSV_TASKS, MASKED)
@@ -304,6 +306,20 @@ def prepared_path(root: str | os.PathLike[str], name: str, table_hash: str, opti
     key = sha256(json.dumps([_VERSION, asdict(options)], sort_keys=True).encode())
     key.update(table_hash.encode())
     return Path(root) / "csv" / f"{name}-{key.hexdigest()[:16]}.pt"
+
+
+def prepared_tables(root: str | os.PathLike[str]) -> list[str]:
+    """Return the names of the tables that are prepared, each once.
+
+    Args:
+        root: Folder of the data sets.
+
+    Example:
+        >>> prepared_tables("nowhere")
+        []
+    """
+    found = (_PREPARED_NAME.fullmatch(path.name) for path in sorted((Path(root) / "csv").glob("*.pt")))
+    return list(dict.fromkeys(match[1] for match in found if match is not None))
 
 
 def _left_out_file(prepared_file: Path) -> Path:
