@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -125,5 +126,7 @@ def peak_memory() -> float | None:
 
 
 if __name__ == "__main__":
+    # A worker in the background of a shell ignores Ctrl-C, and so would its runs, which it interrupts itself.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     end_with_parent()
     sys.exit(main(sys.argv[1:]))

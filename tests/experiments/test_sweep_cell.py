@@ -1,4 +1,5 @@
 import json
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -7,6 +8,7 @@ from pyg_samsa.errors import NumericalError
 from pyg_samsa.experiments import run as runner
 from pyg_samsa.experiments import sweep_cell
 from pyg_samsa.experiments.storage import open_storage
+from tests import fresh_process
 
 
 @pytest.mark.parametrize("reused", [False, True])
@@ -33,6 +35,18 @@ def test_errors_become_exit_codes_and_leave_no_answer(tmp_path, monkeypatch, cap
     assert sweep_cell.main(["quickstart", str(tmp_path / "cell.json"), "key"]) == code
     assert capsys.readouterr().err == ("error: loss: is nan (Lower the rate.)\n" if code == 4 else "")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is another signal there")
+def test_a_worker_that_ignores_ctrl_c_can_interrupt_its_run(tmp_path):
+    (tmp_path / "own.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    code = (
+        "import runpy, signal\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "runpy.run_module('pyg_samsa.experiments.sweep_cell', run_name='__main__')"
+    )
+    done = fresh_process.run(code, "--import", tmp_path / "own.py", "quickstart", "answer.json", "key", cwd=tmp_path)
+    assert done.returncode == sweep_cell.EXIT_INTERRUPTED, done.stderr
 
 
 def test_a_run_reports_its_validation_and_stops_where_others_are_better(tmp_path, monkeypatch, capsys):

@@ -1,8 +1,6 @@
 """Sweeps whose runs are small scripts that write what a run writes."""
 
 import os
-import signal
-import subprocess
 import sys
 import threading
 import time
@@ -22,11 +20,13 @@ from pyg_samsa.experiments.journal import import_optuna
 from pyg_samsa.experiments.storage import open_storage
 from pyg_samsa.experiments.sweep import Sweep
 from pyg_samsa.experiments.sweep_runs import run_sweep
+from tests import fresh_process
 
 SMALL = {"optim.max_epoch": 4, "optim.num_warmup_epochs": 0, "samsa": {"layers": 1, "channels": 8, "heads": 2}}
 # Arguments: log, answer, key. It notes its start, waits while a file `hold` is there, and then writes its results.
 RUN = """
-import json, os, pathlib, sys, threading, time
+import json, os, pathlib, signal, sys, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 log, answer, key, epochs = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()
 with open(log, "a") as file:
@@ -170,14 +170,14 @@ def test_the_run_of_a_killed_worker_ends_and_is_repeated_by_another(sweep, tmp_p
         f"grid = tests.read_grid({str(tmp_path / 'small.yaml')!r})\n"
         f"tests.run_sweep(tests.Sweep(grid, {str(tmp_path / 'out')!r}))\n"
     )
-    worker = subprocess.Popen([sys.executable, "-c", script])
+    worker = fresh_process.start(script)
     try:
         while not (tmp_path / "starts").exists() or not (tmp_path / "starts").read_text().endswith("\n"):
             assert worker.poll() is None
             time.sleep(0.05)
     finally:
-        worker.send_signal(signal.SIGKILL)
-        worker.wait()
+        worker.kill()
+        worker.communicate(60)
     (run,) = (int(line.split()[1]) for line in (tmp_path / "starts").read_text().splitlines())
     wait_until(lambda: not is_alive(run))
     (tmp_path / "hold").unlink()
