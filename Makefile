@@ -36,8 +36,9 @@ demo-plan:
 	@echo "demo: install (minutes, the first time only), prepare peptides (seconds), train and test (2 to 3 minutes on two cores), report in results/ (seconds)"
 
 # Plugins are named, because pytest rewrites every module of those that it finds by itself: three seconds for each process.
+# Bytecode is kept, whatever the environment says: otherwise each process that a test starts compiles the package again.
 test: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(BIN)/python -m pytest -p xdist -p hypothesispytest -n $(WORKERS) --dist worksteal --durations 10
+	env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(BIN)/python -m pytest -p xdist -p hypothesispytest -n $(WORKERS) --dist worksteal --durations 10
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

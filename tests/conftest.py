@@ -54,6 +54,20 @@ def unpainted(request, monkeypatch):
         monkeypatch.setattr("matplotlib.figure.Figure.savefig", unpainted.save)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def quick_workers():
+    """Pools of processes fork theirs from the server of ``tests.fresh_process``, so that not each imports everything.
+
+    ``tests/chem/test_smiles.py`` runs scripts whose pools start them as users' do.
+    """
+    from joblib.externals.loky.backend import context
+
+    from tests import fresh_process
+
+    if fresh_process.CAN_FORK:
+        context.set_start_method("forkserver", force=True)
+
+
 @pytest.fixture(scope="session")
 def tiny():
     """The module of the tiny data set, registered with GraphGym."""

@@ -17,9 +17,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from subprocess import CompletedProcess, TimeoutExpired
 
-_CAN_FORK = "forkserver" in multiprocessing.get_all_start_methods()
-_context = multiprocessing.get_context("forkserver" if _CAN_FORK else "spawn")
-if _CAN_FORK:
+CAN_FORK = "forkserver" in multiprocessing.get_all_start_methods()
+_context = multiprocessing.get_context("forkserver" if CAN_FORK else "spawn")
+if CAN_FORK:
     _context.set_forkserver_preload(["tests.preloaded"])
 
 
