@@ -244,9 +244,11 @@ def _extend(
     fits = np.all(occupied.is_free(points, scenes), axis=-1)
     dashes[each, tip] = _FAR  # the new dash may be near the one that it follows
     if number > 1:
-        others = dashes.reshape(len(scenes), 1, 1, 3 * number, 2)
-        apart = points.astype(np.float32)[:, :, 1:, None] - others
-        fits &= (apart[..., 0] ** 2 + apart[..., 1] ** 2 >= _CLEARANCE**2).all((2, 3))
+        # Most places are taken: only the others are compared with the dashes of the curve.
+        scene, proposal = np.nonzero(fits)
+        new, old = points[scene, proposal].astype(np.float32), dashes.reshape(len(scenes), 3 * number, 2)
+        apart = [new[:, 1:, None, axis] - old[scene, None, :, axis] for axis in (0, 1)]
+        fits[scene, proposal] = (apart[0] ** 2 + apart[1] ** 2 >= _CLEARANCE**2).all((1, 2))
     grown = fits.any(1)
     chosen = fits.argmax(1)[grown]
     into, end = scenes[grown], side[grown]

@@ -39,7 +39,7 @@ def drawn():
     draw = _curves._draw
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_curves, "_draw", lambda curves, discs: kept.append((curves, discs)) or draw(curves, discs))
-        pictures = sample_pictures(1200, 9, np.random.default_rng(0))
+        pictures = sample_pictures(600, 9, np.random.default_rng(0))
     return pictures, kept
 
 
@@ -98,10 +98,10 @@ def test_labels_say_whether_one_curve_joins_the_discs():
 @pytest.mark.slow
 @pytest.mark.parametrize("length", [6, 14])
 def test_nothing_simple_gives_the_label_away(length):
-    pictures = sample_pictures(3000, length, np.random.default_rng(2))
+    pictures = sample_pictures(2000, length, np.random.default_rng(2))
     labels = 1 - np.arange(len(pictures)) % 2
     pixels = pictures.reshape(len(pictures), -1) / 255
-    train, test = slice(0, 2000), slice(2000, None)
+    train, test = slice(0, 1200), slice(1200, None)
     discs = [[np.mean(part, axis=0) for part in blobs(picture > 200)] for picture in pictures]
     first, second = np.array([pair[0] for pair in discs]), np.array([pair[1] for pair in discs])
     middle, apart = (first + second) / 2 - 15.5, np.hypot(*(first - second).T)
@@ -118,7 +118,13 @@ def test_nothing_simple_gives_the_label_away(length):
     assert abs(apart[::2].mean() - apart[1::2].mean()) < 0.1
 
 
-def test_dataset(tmp_path):
+@pytest.fixture
+def few_scenes(monkeypatch):
+    """Small data sets are drawn from fewer scenes at once, in less time."""
+    monkeypatch.setattr(_curves, "_SCENES", 200)
+
+
+def test_dataset(tmp_path, few_scenes):
     dataset = Pathfinder(tmp_path, **SMALL)
     assert {split: len(index) for split, index in dataset.split_idx.items()} == {"train": 20, "val": 4, "test": 6}
     assert (dataset.task.kind, dataset.task.num_targets, dataset.features.in_channels) == ("multiclass", 2, [256])
@@ -130,7 +136,7 @@ def test_dataset(tmp_path):
     assert int(data.x.max()) == 255
 
 
-def test_lit_pixels_are_points(tmp_path):
+def test_lit_pixels_are_points(tmp_path, few_scenes):
     pixels, points = (Pathfinder(tmp_path, **SMALL, lit=lit) for lit in (False, True))
     assert points.features.in_channels == 15
     assert points.count_tokens(edges=True).tolist() == [int((pixels[row].x > 0).sum()) for row in range(30)]
@@ -159,7 +165,7 @@ def digest(dataset):
     return hashlib.sha256(dataset._data.x.numpy().tobytes() + dataset._data.y.numpy().tobytes()).hexdigest()
 
 
-def test_the_same_bytes_every_time(tmp_path, monkeypatch):
+def test_the_same_bytes_every_time(tmp_path, monkeypatch, few_scenes):
     first, second = (Pathfinder(tmp_path / name, **SMALL) for name in ("a", "b"))
     assert digest(first) == digest(second)
     assert digest(Pathfinder(tmp_path, **SMALL, seed=1)) != digest(first)
