@@ -32,7 +32,7 @@ from pyg_samsa.errors import SAMSAError
 from pyg_samsa.io.files import atomic_write
 
 BATCH = 2000
-"""Inputs of one run of hypothesis, which remembers all of them."""
+"""Most inputs of one run of hypothesis, which remembers all of them."""
 MOST_MEMORY = 512
 """MiB that a target may take beside what it takes for its first inputs."""
 _SLOWEST = timedelta(seconds=10)
@@ -282,7 +282,7 @@ def fuzz(name: str, inputs: int, *, seed: int = 0) -> dict[str, Any]:
         batch = 0
         options: dict[str, Any] = {"database": None, "deadline": _SLOWEST, "suppress_health_check": list(HealthCheck)}
         while counts["inputs"] < inputs and not failure:
-            test = hypothesis.settings(max_examples=BATCH, **options)(hypothesis.given(strategy)(one))
+            test = hypothesis.settings(max_examples=min(BATCH, inputs), **options)(hypothesis.given(strategy)(one))
             try:
                 hypothesis.seed(seed + batch)(test)()
             except BaseException as error:
