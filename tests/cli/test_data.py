@@ -1,9 +1,6 @@
 import argparse
-import os
 import pickle
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +14,7 @@ from pyg_samsa.datasets.molecules import peptides
 from pyg_samsa.datasets.molecules.lrgb import OFFICIAL
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
 from pyg_samsa.io.files import sha256
-from tests import geom_gcn_files
+from tests import fresh_process, geom_gcn_files
 
 ROOT = Path(__file__).parents[2]
 
@@ -137,20 +134,8 @@ def test_help_and_examples():
 
 
 def test_as_a_command(tmp_path):
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = [
-        sys.executable,
-        "-m",
-        "pyg_samsa",
-        "data",
-        "import",
-        "peptides-func",
-        "--csv",
-        str(tmp_path / "no.csv"),
-        "--split",
-        str(tmp_path / "no"),
-    ]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120)
+    words = ["data", "import", "peptides-func", "--csv", tmp_path / "no.csv", "--split", tmp_path / "no"]
+    result = fresh_process.run("import sys, pyg_samsa.cli; sys.exit(pyg_samsa.cli.main())", *words, cwd=tmp_path)
     assert result.returncode == 3
     assert result.stderr.count("\n") == 2
     assert "Traceback" not in result.stderr

@@ -6,11 +6,13 @@ import shutil
 import subprocess
 
 import matplotlib.figure
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from pyg_samsa.cli import main
+from pyg_samsa.datasets.points import shapes
 from pyg_samsa.experiments import sweep_cell
 from pyg_samsa.io import files
 from pyg_samsa.predict import stream
@@ -249,7 +251,9 @@ def test_a_read_only_disk_is_one_line(folder, small_disk, read_only, capsys, com
 
 
 @pytest.mark.slow
-def test_data_that_do_not_fit_leave_nothing(folder, small_disk, capsys):
+def test_data_that_do_not_fit_leave_nothing(folder, small_disk, capsys, monkeypatch):
+    blank = np.zeros((512, 6), np.float32)
+    monkeypatch.setattr(shapes, "generate_shape", lambda *_: (blank, []))
     assert main(["data", "prepare", "shapes", "-q", "--root", "out/data"]) == 2
     error, hint = capsys.readouterr().err.splitlines()
     assert error.endswith("shapes-200x512-seed0-v1.pt: no space left on device")

@@ -2,8 +2,6 @@ import dataclasses
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,6 +16,7 @@ from pyg_samsa.experiments import run as runner
 from pyg_samsa.graphgym.config import load_config
 from pyg_samsa.training import callbacks, time_limit
 from pyg_samsa.training.module import TaskModule
+from tests import fresh_process
 
 FILES = [
     "metrics.csv",
@@ -387,11 +386,12 @@ def test_two_processes_validate_and_test_every_row_once(config, tmp_path):
     script.write_text(SCRIPT.format(tiny=str(Path(__file__).parents[1] / "tiny.py")))
     frozen = {"optim": {"base_lr": 1e-9, "weight_decay": 0.0, "max_epoch": 2}, "samsa": {"noise": "never"}}
     path = config(accelerator="cpu", **frozen)
-    environment = {key: value for key, value in os.environ.items() if key not in ("LOCAL_RANK", "RANK", "WORLD_SIZE")}
     root = str(Path(__file__).parents[2])
-    environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([root, environment.get("PYTHONPATH", "")])}
-    command = [sys.executable, str(script), "--cfg", str(path), "--repeat", "2", "devices", "2"]
-    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    environment = {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
+    # The first process is forked; it starts the other one, which imports everything.
+    code = "import runpy, sys; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    words = [script, "--cfg", path, "--repeat", 2, "devices", 2]
+    done = fresh_process.run(code, *words, cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert " ".join(done.stdout.split()).count("Networks with the weights of epochs") == 1
     (one, _) = runner.run(path, repeat=2)

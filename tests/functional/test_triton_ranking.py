@@ -38,12 +38,12 @@ def literal(scores, support, index, k):
     [
         ([4, 0, 9, 1], 2, 6, 6),
         ([0, 0], 1, 3, 2),
-        ([700, 2, 131], 2, 40, 40),
+        ([200, 2, 131], 2, 40, 40),
         ([1], 1, 1, 1),
         ([129, 128, 127], 2, 128, 128),
         ([300, 5], 2, 259, 129),
-        ([3000], 1, 12, 5),
-        ([5_000, 3], 1, 1100, 1000),
+        ([700], 1, 12, 5),
+        ([3_000, 3], 1, 1100, 1000),
         ([40], 1, 2100, 1025),
     ],
     ids=str,
@@ -58,7 +58,7 @@ def test_ranking_kernel_is_a_literal_sort(device, sizes, heads, supports, k, tie
     assert torch.equal(by_kernel(device, scores, support, index, k), literal(scores, support, index, k))
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_ranking_kernel_equals_pytorch_on_random_batches(device, seed, monkeypatch):
     generator = torch.Generator().manual_seed(seed)
 

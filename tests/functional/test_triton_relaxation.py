@@ -14,7 +14,7 @@ pytestmark = pytest.mark.cuda
 @pytest.mark.parametrize("mode", ["soft", "hard"])
 @pytest.mark.parametrize(
     ("count", "k", "channels", "tau"),
-    [(2, 1, 4, 1.0), (40, 20, 8, 0.5), (90, 70, 16, 1.0), (130, 65, 40, 2.0), (7, 7, 8, 1.0)],
+    [(2, 1, 4, 1.0), (40, 20, 8, 0.5), (90, 70, 16, 1.0), (35, 17, 40, 2.0), (7, 7, 8, 1.0)],
 )
 def test_relaxation_kernels_equal_double_precision(device, mode, count, k, channels, tau):
     """As in double precision, which PyTorch computes and the property tests hold to the literal equations."""

@@ -202,7 +202,7 @@ def test_workers_leave_a_file_that_nobody_waits_for(client, model, tmp_path, mon
 
 def test_a_file_whose_process_is_killed_is_continued_by_another(model, saved, tmp_path):
     (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "0.csv").write_text("smiles\n" + "".join(f"{smiles}\n" for smiles in SMILES * 60))
+    (tmp_path / "in" / "0.csv").write_text("smiles\n" + "".join(f"{smiles}\n" for smiles in SMILES * 15))
     options, killed = StreamOptions(chunk_rows=8), []
     shards = find_shards(tmp_path / "in", tmp_path / "out")
 
@@ -222,7 +222,7 @@ def test_a_file_whose_process_is_killed_is_continued_by_another(model, saved, tm
         results = predict_shards_on(client, model, options, shards)
         thread.join()
     assert killed == [True]
-    assert results == [ShardResult(2400, 480)]
+    assert results == [ShardResult(600, 120)]
     alone = find_shards(tmp_path / "in", tmp_path / "alone")
     predict_shard(load_predictor(saved), alone[0], options)
     assert contents(shards) == contents(alone)
