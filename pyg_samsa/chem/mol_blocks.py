@@ -9,7 +9,7 @@ from typing import Any
 from pyg_samsa.chem.molecule_vectors import VectorFunction
 from pyg_samsa.chem.ogb_features import Refusal, import_rdkit, parse_smiles
 from pyg_samsa.chem.parsing import Parsed, parse_molecules
-from pyg_samsa.chem.smiles_text import SAFE_ATOMS, as_smiles
+from pyg_samsa.chem.smiles_text import SAFE_ATOMS, as_smiles, why_no_smiles
 from pyg_samsa.chem.standardize import Standardizer
 
 UNREADABLE = "RDKit cannot read this record"
@@ -42,7 +42,7 @@ def parse_blocks(
     there = [place for place, molecule in enumerate(molecules) if molecule is not None]
     parsed = parse_molecules([molecules[place] for place in there], max_atoms, describe, standardize)
     refused = [refusal._replace(position=there[refusal.position]) for refusal in parsed.refused]
-    refused += [Refusal(place, UNREADABLE) for place, molecule in enumerate(molecules) if molecule is None]
+    refused += [Refusal(place, why_unreadable(blocks[place])) for place, one in enumerate(molecules) if one is None]
     kept = [there[place] for place in parsed.kept]
     changes = [change._replace(position=there[change.position]) for change in parsed.changes]
     refused.sort(key=lambda refusal: refusal.position)
@@ -65,6 +65,31 @@ def block_smiles(block: str) -> Any:
     except Exception:  # RDKit has exception types of its own
         return None
     return None if molecule is None else as_smiles(molecule)
+
+
+def why_unreadable(block: str) -> str:
+    """Return why a block has no SMILES.
+
+    Example:
+        >>> why_unreadable("nonsense")
+        'RDKit cannot read this record'
+        >>> why_unreadable(smiles_block(""))
+        'a structure without atoms'
+    """
+    chem = import_rdkit()
+    from rdkit import rdBase
+
+    try:
+        with rdBase.BlockLogs():
+            molecule = chem.MolFromMolBlock(block, sanitize=False)
+            problems = [] if molecule is None else chem.DetectChemistryProblems(molecule)
+    except Exception:  # RDKit has exception types of its own
+        return UNREADABLE
+    if molecule is None:
+        return UNREADABLE
+    if problems:
+        return f"{UNREADABLE} ({problems[0].Message()})"
+    return why_no_smiles(molecule) if molecule.GetNumAtoms() else "a structure without atoms"
 
 
 def smiles_block(smiles: str, title: str = "") -> str:

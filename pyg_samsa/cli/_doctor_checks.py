@@ -277,7 +277,8 @@ def data_sets(root: Path) -> Iterator[Check]:
     rest = [name for name in catalog.names() if name not in ready]
     yield Check("Data sets", f"prepared in {root}", OK, ", ".join(ready) or "none yet")
     if tables := prepared_tables(root):
-        yield Check("Data sets", "prepared tables of molecules", OK, ", ".join(tables))
+        shown = (name if count == 1 else f"{name} ({count} files)" for name, count in tables.items())
+        yield Check("Data sets", "prepared tables of molecules", OK, ", ".join(shown))
     if rest:
         yield Check(
             "Data sets",

@@ -46,9 +46,10 @@ methods:
 A predictor with models on descriptors or several members is explained by occlusion of the molecule itself: each atom
 and each bond is removed, hydrogen fills the valences, and the prediction is computed again.
 
-The output folder gets index.html (all molecules), scores.csv (a row per atom and per direction of a bond), and
-pictures as SVG and PNG. With --similar also similar.csv (a row per molecule and similar training molecule), and scores
-of the atoms and bonds that make them similar.
+The output folder gets index.html (all molecules), molecules.csv (a row per molecule, with the SMILES by which atoms are
+numbered), scores.csv (a row per atom and per direction of a bond), and pictures as SVG and PNG. With --similar also
+similar.csv (a row per molecule and similar training molecule), and scores of the atoms and bonds that make them
+similar.
 """
 LATE = "molecules"
 METHODS = ("all", "sampled", "contribution", "occlusion")
@@ -90,7 +91,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "or the titles of an SDF file)",
     )
     add_similar(parser)
-    limit = f"number of molecules to explain, 0 for all (default: {_DEFAULT_LIMIT})"
+    limit = f"number of rows to explain, 0 for all (default: {_DEFAULT_LIMIT})"
     parser.add_argument("--limit", type=int, default=_DEFAULT_LIMIT, metavar="N", help=limit)
     parser.add_argument(
         "--max-atoms",
@@ -132,15 +133,17 @@ def run(args: argparse.Namespace) -> int:
     given = read_molecules(
         args.molecules, args.smiles_column, args.name_column, args.limit, predictor.extra_columns, args.decimal
     )
-    finder, notes = open_similar(args, predictor), []
+    finder, notes = open_similar(args, predictor), list(given.notes)
     if given.left_out:
-        notes.append(f"The first {args.limit} molecules; {given.left_out:,} more were skipped (see --limit).")
+        notes.append(f"The first {args.limit} rows; {given.left_out:,} more were skipped (see --limit).")
     with staged_folder(args.out) as folder:
         cards, frames, refused, similar = _explain(predictor, given, folder, args, finder, **options)
         if not cards:
             first = _line(refused[0]) if refused else "the table is empty"
-            raise DataError(f"No molecule could be explained; {first}", hint="Check --smiles-column and the SMILES.")
-        _save_table(frames, folder / "scores.csv")
+            hint = "Check the structures." if given.unreadable else "Check --smiles-column and the SMILES."
+            raise DataError(f"No molecule could be explained; {first}", hint=hint)
+        _save_table([molecule for molecule, _ in frames], folder / "molecules.csv")
+        _save_table([scores for _, scores in frames], folder / "scores.csv")
         if finder is not None:
             save_similar(similar, folder / TABLE)
         title = args.title or f"Explanations by {name_of_model(args.model)}"
@@ -159,15 +162,20 @@ def run(args: argparse.Namespace) -> int:
 
 def _explain(
     predictor: Any, given: GivenMolecules, folder: Path, args: argparse.Namespace, finder: Any, **options: Any
-) -> tuple[list[Any], list[Any], list[Refused], list[dict[str, str]]]:
-    """Explain and draw the molecules; return cards, tables, what was refused, and rows of similar molecules."""
+) -> tuple[list[Any], list[tuple[Any, Any]], list[Refused], list[dict[str, str]]]:
+    """Explain and draw the molecules; return cards, tables, what was refused, and rows of similar molecules.
+
+    The tables of each molecule are its row of ``molecules.csv`` and its rows of ``scores.csv``.
+    """
+    import pandas as pd
+
     from pyg_samsa.explain.page import Refused, make_card
     from pyg_samsa.explain.predictor_explanation import explain_predictor
     from pyg_samsa.io.progress import progress_bar
 
     refused: list[Refused] = []
     cards: list[Any] = []
-    frames: list[Any] = []
+    frames: list[tuple[Any, Any]] = []
     similar: list[dict[str, str]] = []
     shown = args.verbosity >= 0 and len(given.molecules) > 1
     with progress_bar("Explaining", len(given.molecules), enabled=shown) as advance:
@@ -182,12 +190,16 @@ def _explain(
             number = len(cards) + len(refused)
             numbers = {name: column[number] for name, column in given.extra_columns.items()}
             found = with_similar(found, finder, args.similar, numbers)
-            similar += similar_rows(found, predictor.target_names)
+            row = given.rows[number]
+            similar += [{"row": f"{row}", **one} for one in similar_rows(found, predictor.target_names)]
             cards.append(make_card(found, len(cards)))
-            frames.append(found.to_frame())
+            told = {"row": row, "molecule": found.name, "smiles": found.smiles, "target": found.target}
+            scores = found.to_frame()
+            scores.insert(0, "row", row)
+            frames.append((pd.DataFrame([told | {"prediction": found.predictions[found.target]}]), scores))
             _save_pictures(found, folder / "pictures", len(cards), "dark" if args.theme == "dark" else "light")
             advance(1)
-    unreadable = [Refused(*record) for record in given.unreadable]
+    unreadable = [Refused(row, name, "", reason) for row, name, reason in given.unreadable]
     return cards, frames, sorted([*refused, *unreadable]), similar
 
 
@@ -202,7 +214,8 @@ def _find_target(given: str | None, names: Sequence[str]) -> str | None:
 
 
 def _line(item: Refused) -> str:
-    return f"row {item.row}: {item.reason}: {(item.smiles or item.name)[:80]!r}"
+    name = "" if item.name == f"row {item.row}" else item.name
+    return f"row {item.row}: {item.reason}" + (f": {shown[:80]!r}" if (shown := item.smiles or name) else "")
 
 
 def _check_folder(folder: Path, *, overwrite: bool) -> None:

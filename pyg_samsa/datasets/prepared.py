@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +21,6 @@ from pyg_samsa.errors import DataIntegrityError, SAMSAError
 from pyg_samsa.io.files import atomic_write, lock, remove_partial
 from pyg_samsa.io.unfold import check_stored
 
-_LOGGER = logging.getLogger(__name__)
 FORMAT = 1
 _MAPPED_BYTES = 2**25
 _SMALL = ("paths",)  # as many values as there are pairs of nodes, so that they keep their type

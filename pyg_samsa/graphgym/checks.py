@@ -52,8 +52,8 @@ def check_settings() -> None:
     """Check the settings of networks that a configuration holds.
 
     Raises:
-        ConfigError: See `network_options.model_options`; there is no such descriptor; or an option has no
-            effect in this combination.
+        ConfigError: See `pyg_samsa.graphgym.network_options.model_options`; there is no such descriptor; or an
+            option has no effect in this combination.
 
     Example:
         >>> from torch_geometric.graphgym.config import set_cfg

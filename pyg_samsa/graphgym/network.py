@@ -138,6 +138,4 @@ class PointNetNetwork(BatchNetwork):
 
 
 register_once(register.network_dict, "bag_of_features", BagOfFeaturesNetwork)
-
-
 register_once(register.network_dict, "point_net", PointNetNetwork)

@@ -109,11 +109,7 @@ def edges_are_tokens() -> bool:
 
 
 OF_GRAPH_FEATURES = ("graph_levels", "graph_hidden", "graph_dropout")
-
-
 OF_READOUT = ("pool", "interaction", "context", "head_norm", *OF_GRAPH_FEATURES)
-
-
 WITHOUT_GRAPH_FEATURES = ("bag_of_features", "point_net")
 """Networks that do not take features of whole graphs."""
 

@@ -137,7 +137,7 @@ def _parse(lines: Sequence[str], delimiter: str) -> list[list[str]]:
 _EXCEL = "Save the sheet as CSV, or: pandas.read_excel(FILE).to_csv('table.csv', index=False)."
 _SDF = (
     "Write its SMILES as CSV: rdkit.Chem.PandasTools.LoadSDF(FILE, smilesName='smiles').to_csv('table.csv'). "
-    "`pyg-samsa predict` reads it: --input-format sdf."
+    "`pyg-samsa predict` and `explain` read it as FILE.sdf."
 )
 _ONE_MOLECULE = (
     "A table has a row for each molecule: its SMILES and its values, with a first row that names the columns."
@@ -148,12 +148,15 @@ _PDB_BEFORE_ATOMS = re.compile(rb"(HEADER|TITLE|COMPND|SOURCE|KEYWDS|EXPDTA|AUTH
 _OTHER_FORMATS = {
     b"PK\x03\x04": ("an Excel workbook or a zip archive", _EXCEL),
     b"\xd0\xcf\x11\xe0": ("an old Excel workbook", _EXCEL),
-    b"\x1f\x8b": ("a gzip archive", "Unpack it: gunzip FILE. `pyg-samsa predict` reads it: --input-format csv.gz."),
+    b"\x1f\x8b": (
+        "a gzip archive",
+        "Unpack it: gunzip FILE. `pyg-samsa predict` and `explain` read it as FILE.csv.gz.",
+    ),
     b"BZh": ("a bzip2 archive", "Unpack it: bunzip2 FILE."),
     b"PAR1": (
         "a Parquet file",
         "Write it as CSV: pandas.read_parquet(FILE).to_csv('table.csv', index=False). "
-        "`pyg-samsa predict` reads it: --input-format parquet.",
+        "`pyg-samsa predict` and `explain` read it as FILE.parquet.",
     ),
     b"%PDF": ("a PDF document", "Copy the table into a CSV file."),
     b"\x89PNG": ("a picture", "Pass the CSV file itself."),

@@ -14,19 +14,20 @@ _NAMES = (
 _NAME_ENDINGS = ("_name", "_id")
 
 
-def find_names(header: Sequence[str], smiles: int) -> int | None:
+def find_names(header: Sequence[str], smiles: int | None = None) -> int | None:
     """Return the place of the column with the names of the molecules, or None.
 
     Args:
         header: Names of the columns.
-        smiles: Place of the column of SMILES, which is no name.
+        smiles: Place of the column of SMILES, which is no name; None for a file of structures.
 
     Example:
         >>> find_names(["iupac", "smiles", "expt"], 1), find_names(["smiles", "Batch ID"], 0), find_names(["smiles"], 0)
         (0, 1, None)
     """
     names = [re.sub(r"[\s-]+", "_", title.strip().lower()) for title in header]
-    names[smiles] = ""
+    if smiles is not None:
+        names[smiles] = ""
     known = next((names.index(name) for name in _NAMES if name in names), None)
     if known is not None:
         return known

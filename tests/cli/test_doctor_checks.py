@@ -104,7 +104,7 @@ def test_tables_of_molecules_are_listed(tmp_path):
     for kind in ("random", "scaffold"):
         CSVMolecules(tmp_path, csv=tmp_path / "my table.csv", target_columns=["y"], split_kind=kind, progress=False)
     _, tables, _ = checks.data_sets(tmp_path)
-    assert (tables.name, tables.value) == ("prepared tables of molecules", "my table")
+    assert (tables.name, tables.value) == ("prepared tables of molecules", "my table (2 files)")
 
 
 def test_softmax_attention_by_hand():

@@ -50,12 +50,14 @@ def test_a_table_with_broken_rows(model, table, tmp_path, capsys):
         for method in ("contribution", "occlusion", "sampled")
         for ending in ("png", "svg")
     ]
-    assert files(out) == ["index.html", *pictures, "scores.csv"]
+    assert files(out) == ["index.html", "molecules.csv", *pictures, "scores.csv"]
     with open(out / "scores.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == (4 + 6) + (6 + 12)
     assert {row["molecule"] for row in rows} == {"A-1", "A-4"}
-    assert set(rows[0]) == {"molecule", "token", "atom", "to_atom", "symbol", "sampled", "contribution", "occlusion"}
+    assert {row["row"] for row in rows} == {"1", "5"}
+    columns = ["row", "molecule", "token", "atom", "to_atom", "symbol", "sampled", "contribution", "occlusion"]
+    assert list(rows[0]) == columns
     html = (out / "index.html").read_text()
     assert "goes" in html
     assert "RDKit cannot read this SMILES" in html
@@ -67,6 +69,7 @@ def test_smiles_on_the_command_line(model, tmp_path, capsys):
     assert "2 molecules" in capsys.readouterr().out
     assert files(out) == [
         "index.html",
+        "molecules.csv",
         *(f"pictures/{name}-sampled.{e}" for name in ("0001-CCO", "0002-CC.-Na") for e in ("png", "svg")),
         "scores.csv",
     ]
@@ -185,6 +188,10 @@ def test_structures_of_an_sdf_file(model, tmp_path, capsys):
     assert main(["explain", model, str(given), "--out", str(out), "--method", "sampled"]) == 0
     shown = capsys.readouterr()
     assert "row 2: RDKit cannot read this record: 'broken'" in shown.err
+    (ethanol, benzene) = csv.DictReader((out / "molecules.csv").open(newline=""))
+    assert (ethanol["row"], ethanol["molecule"], ethanol["smiles"]) == ("1", "ethanol", "CCO")
+    assert (benzene["row"], benzene["target"] in ("stops", "goes")) == ("3", True)
+    assert 0 < float(benzene["prediction"]) < 1
     assert "2 molecules, 1 could not be explained" in shown.out
     names = {row["molecule"] for row in csv.DictReader((out / "scores.csv").open(newline=""))}
     assert names == {"ethanol", "row 3"}

@@ -24,13 +24,13 @@ def told(words, capsys):
         (
             ["explain", "peptides", "CCO"],
             "--out DIR is missing",
-            "The command is `pyg-samsa explain MODEL SMILES|CSV --out DIR`; `pyg-samsa explain --help` describes all "
+            "The command is `pyg-samsa explain MODEL SMILES|TABLE --out DIR`; `pyg-samsa explain --help` describes all "
             "arguments.",
         ),
         (
             ["explain"],
-            "MODEL, SMILES|CSV and --out DIR are missing",
-            "The command is `pyg-samsa explain MODEL SMILES|CSV --out DIR`; `pyg-samsa explain --help` describes all "
+            "MODEL, SMILES|TABLE and --out DIR are missing",
+            "The command is `pyg-samsa explain MODEL SMILES|TABLE --out DIR`; `pyg-samsa explain --help` describes all "
             "arguments.",
         ),
         (

@@ -16,7 +16,7 @@ def test_widths_are_those_of_the_data_or_of_the_caller():
     assert read_features(5, 8)[:2] == (7, 2)
 
 
-def test_features_of_a_registered_encoder_are_encoded_already(monkeypatch, molecules):
+def test_features_of_a_registered_encoder_are_encoded_already(monkeypatch):
     monkeypatch.setitem(register.node_encoder_dict, "Own", lambda width: torch.nn.Linear(9, width))
     cfg.dataset.node_encoder, cfg.dataset.node_encoder_name = True, "Own"
     encoded, edges, encoders = read_features(5, 8, 6)

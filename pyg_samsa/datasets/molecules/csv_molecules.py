@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -308,18 +309,20 @@ def prepared_path(root: str | os.PathLike[str], name: str, table_hash: str, opti
     return Path(root) / "csv" / f"{name}-{key.hexdigest()[:16]}.pt"
 
 
-def prepared_tables(root: str | os.PathLike[str]) -> list[str]:
-    """Return the names of the tables that are prepared, each once.
+def prepared_tables(root: str | os.PathLike[str]) -> dict[str, int]:
+    """Return the names of the tables that are prepared, and the number of prepared files of each.
+
+    A table has several if its content or options changed.
 
     Args:
         root: Folder of the data sets.
 
     Example:
         >>> prepared_tables("nowhere")
-        []
+        {}
     """
     found = (_PREPARED_NAME.fullmatch(path.name) for path in sorted((Path(root) / "csv").glob("*.pt")))
-    return list(dict.fromkeys(match[1] for match in found if match is not None))
+    return dict(Counter(match[1] for match in found if match is not None))
 
 
 def _left_out_file(prepared_file: Path) -> Path:

@@ -93,6 +93,9 @@ class SdfReader(TableReader):
         if not first:
             hint = "An SDF file holds records that end with $$$$, a molfile holds one structure."
             raise DataError(f"{name}: the file is empty", hint=hint)
+        if not any(record.rstrip().endswith(_END) or _BLOCK_END in record for record in first):
+            what = _other_format(first[0])
+            raise DataError(f"{name}: {what}, and no file of structures", hint="Name the file after its format.")
         self.header = list(dict.fromkeys(title for record in first for title in properties(record)))
         self._records = _chained(first, records)
 
@@ -166,6 +169,13 @@ def properties(record: bytes) -> dict[str, str]:
         elif name is not None:
             value.append(line)
     return found
+
+
+def _other_format(start: bytes) -> str:
+    """Return what a file without the ends of structures may be, from its first bytes."""
+    known = {b"\x1f\x8b": "a gzip archive", b"PAR1": "a Parquet file", b"PK": "a zip archive"}
+    known |= {b"\xff\xfe": "a text in UTF-16", b"\xfe\xff": "a text in UTF-16"}
+    return next((what for magic, what in known.items() if start.startswith(magic)), "a text without M  END or $$$$")
 
 
 def _records(file: IO[bytes], name: str) -> Iterator[bytes]:
