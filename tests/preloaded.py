@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 
+import joblib.externals.loky.process_executor  # noqa: F401
 import pandas  # noqa: F401
 import torch_geometric.graphgym  # noqa: F401
 

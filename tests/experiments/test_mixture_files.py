@@ -104,6 +104,7 @@ def test_reports_find_the_tasks_of_a_run(trunk, tmp_path):
 @pytest.mark.parametrize("mixing", ["proportional", "annealed"])
 def test_an_interrupted_mixture_goes_on_exactly(trunk, tmp_path, mixing):
     opts = ["trunk.mixing", mixing, "trunk.loss_weights", "uncertainty", "train.auto_resume", "True"]
+    opts += ["optim.max_epoch", "3"]
     names = ("labels", "nodes", "hidden")
     (straight,) = runner.run(trunk(*names, stem="straight"), opts)
 
@@ -178,7 +179,7 @@ sys.exit(main(["train", *sys.argv[1:]]))
 def test_a_mixture_that_is_killed_within_an_epoch_goes_on_exactly(trunk, tmp_path):
     """All runs are processes of their own, so that no other test has changed what they compute with."""
     names = ("labels", "nodes", "hidden")
-    opts = ["train.auto_resume", "True", "num_threads", "1"]
+    opts = ["train.auto_resume", "True", "num_threads", "1", "optim.max_epoch", "3"]
     straight, broken = (trunk(*names, stem=stem) for stem in ("straight", "killed"))
     whole = KILL.replace("seen.count(2) == 5", "False")
     assert whole != KILL

@@ -154,11 +154,11 @@ def stop_at(monkeypatch, epoch, error=Stopped):
     ids=["cosine", "plateau", "workers"],
 )
 def test_resume_is_exact(config, monkeypatch, options):
-    options = {**options, "optim": {"max_epoch": 5, **options.get("optim", {})}}
+    options = {**options, "optim": {"max_epoch": 4, **options.get("optim", {})}}
     path = config(train={"auto_resume": True}, **options)
     (whole,) = runner.run(config("whole.yaml", **options))
     with monkeypatch.context() as patch:
-        stop_at(patch, epoch=3)
+        stop_at(patch, epoch=2)
         with pytest.raises(Stopped):
             runner.run(path)
     (resumed,) = runner.run(path)

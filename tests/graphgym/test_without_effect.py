@@ -1,6 +1,7 @@
 """Settings without effect: found by changing them, and told with the reason."""
 
 import re
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,31 @@ def same(one, two):
     return torch.equal(one, two) if isinstance(one, torch.Tensor) else one == two
 
 
+@contextmanager
+def changed(values):
+    """Settings with other values, for as long as it lasts."""
+    before = {key: value_of(key, cfg) for key in values}
+    for key, value in values.items():
+        put(key, value)
+    yield
+    for key, value in before.items():
+        put(key, value)
+
+
+def changes_the_network(values, before, batch):
+    """Whether other values of settings change what a network is made of or computes; None if they are refused."""
+    with changed(values):
+        try:
+            for key, value in values.items():
+                if key in SETTINGS:
+                    SETTINGS[key].check(value)
+            check_settings()
+            # What differs in the first place is not computed further.
+            return not all(map(same, before, traces(batch)))
+        except ConfigError:
+            return None
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_exactly_the_settings_that_change_nothing_are_without_effect(form, config):
     load_config(
@@ -104,29 +130,27 @@ def test_exactly_the_settings_that_change_nothing_are_without_effect(form, confi
     dataset = load_for_runner(progress=False)
     batch = Batch.from_data_list([dataset[row] for row in range(6)])
     before = list(traces(batch))
-    wrong, refused = [], 0
-    for key in all_keys():
-        if key.partition(".")[0] not in GROUPS or (key.startswith(NOT_BUILT_FROM) and key not in TRIED):
-            continue
-        old, new = value_of(key, cfg), another(key)
-        if new in (None, old) or key in ONLY_LATER:
-            continue
+    values = {
+        key: another(key)
+        for key in all_keys()
+        if key.partition(".")[0] in GROUPS
+        and (not key.startswith(NOT_BUILT_FROM) or key in TRIED)
+        and key not in ONLY_LATER
+        and another(key) not in (None, value_of(key, cfg))
+    }
+    told = {}
+    for key, value in values.items():
         # A setting is judged by the value that the user has written.
-        put(key, new)
-        told = unused_settings([key]) == [key]
-        try:
-            if key in SETTINGS:
-                SETTINGS[key].check(new)
-            check_settings()
-            # What differs in the first place is not computed further.
-            changed = not all(map(same, before, traces(batch)))
-        except ConfigError:
-            refused += 1
-        else:
-            wrong += [key] if changed == told else []
-        put(key, old)
-    assert not wrong
-    assert refused
+        with changed({key: value}):
+            told[key] = unused_settings([key]) == [key]
+    # Those that are told change nothing together, or, where they refuse each other, one at a time.
+    together = changes_the_network({key: values[key] for key in values if told[key]}, before, batch) is False
+    found = {
+        key: False if together and told[key] else changes_the_network({key: value}, before, batch)
+        for key, value in values.items()
+    }
+    assert not [key for key, changes in found.items() if changes is told[key]]
+    assert None in found.values()
 
 
 @pytest.mark.parametrize(
