@@ -30,7 +30,8 @@ class Process:
         self.args = ["-c", code, *arguments]
         self._folder = tempfile.TemporaryDirectory()
         self._outputs = [Path(self._folder.name, name) for name in ("out", "err")]
-        self._process = _context.Process(target=_execute, args=(code, arguments, cwd, dict(env), self._outputs))
+        variables = {**os.environ, **env}  # those of the server are as old as it is
+        self._process = _context.Process(target=_execute, args=(code, arguments, cwd, variables, self._outputs))
         self._process.start()
 
     @property

@@ -1,13 +1,17 @@
+import io
 import json
+import os
 import signal
 import sys
 import threading
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 import yaml
 
 from pyg_samsa.cli import main
+from pyg_samsa.experiments import sweep_cell
 from pyg_samsa.experiments import sweep_runs as module
 from pyg_samsa.experiments.sweep import Sweep
 
@@ -30,6 +34,13 @@ def grid(tmp_path):
         return path
 
     return write
+
+
+def run_here(command, **options):
+    """Carry out the command of a cell in this process; what is returned looks like one that has ended."""
+    assert command[:3] == [sys.executable, "-m", "pyg_samsa.experiments.sweep_cell"]
+    code = sweep_cell.main(command[3:])
+    return SimpleNamespace(stdin=io.BytesIO(), stderr=io.BytesIO(), returncode=code, poll=lambda: code, pid=os.getpid())
 
 
 @pytest.mark.slow
@@ -58,7 +69,8 @@ def test_cells_run_are_skipped_and_continued(grid, tmp_path, capsys, monkeypatch
         assert main(["sweep", str(path), "--out", str(out)]) == 0
     assert capsys.readouterr().out.count("already finished") == 1
 
-    # A longer run goes on in the same folder.
+    # A longer run goes on in the same folder. It is not a process of its own, which would import everything again.
+    monkeypatch.setattr(module, "subprocess", SimpleNamespace(Popen=run_here, PIPE=None))
     assert main(["sweep", str(path), "optim.max_epoch", "2", "--out", str(out)]) == 0
     assert pd.read_csv(out / "few" / "0" / "metrics.csv")["epoch"].tolist() == [1, 2]
     assert not (out / "few" / "0-2").exists()
