@@ -1,4 +1,5 @@
 import hashlib
+import os
 import sys
 from collections import Counter
 from importlib.util import find_spec
@@ -40,7 +41,9 @@ def lists():
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("datasets")
+    """All peptides, prepared once for all processes of pytest-xdist, whose folders are beside each other."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "peptides"
     EmbeddedPeptides(folder, progress=False)
     return folder
 
