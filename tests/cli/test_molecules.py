@@ -193,11 +193,12 @@ def test_options_of_tables_are_refused_beside_smiles():
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (gzip.compress(b"smiles\nC\n"), "a gzip archive"),
+        (gzip.compress(b"smiles\nC\n", mtime=0), "a gzip archive"),
         ("smiles\nC\n".encode("utf-16"), "a text in UTF-16"),
         (b"smiles\nC\n", "a text without M  END"),
         (b"PAR1\0\0", "a Parquet file"),
     ],
+    ids=["gzip", "utf-16", "csv", "parquet"],
 )
 def test_other_files_named_sdf_are_told(tmp_path, content, told):
     (tmp_path / "in.sdf").write_bytes(content)
