@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 KEY = "SMILES|TABLE"
 _SHEETS = (".xlsx", ".xls")
+_LISTS = (".smi", ".smi.gz")
 _CHUNK, _LONGEST_NAME = 1024, 40
 
 
@@ -141,7 +142,7 @@ def _read_table(
         elif not table.has_blocks:
             place = int(column) - 1
         extra = find_extra_columns(table.header, extra_columns, key=KEY)
-        label = _name_place(table, place, name_column)
+        label = _name_place(table, place, name_column, is_list=path.name.lower().endswith(_LISTS))
         found: list[tuple[_Row, str]] = []
         unreadable: list[tuple[int, str, str]] = []
         notes: list[str] = []
@@ -171,13 +172,14 @@ def _read_table(
     return GivenMolecules(molecules, [row.number for row in rows], numbers, left_out, unreadable, notes)
 
 
-def _name_place(table: TableReader, smiles: int | None, name_column: str) -> int | None:
-    """Return the place of the column or property with the names, or None."""
+def _name_place(table: TableReader, smiles: int | None, name_column: str, *, is_list: bool) -> int | None:
+    """Return the place of the column or property with the names, or None; lists have them after the SMILES."""
     from pyg_samsa.io.csv_columns import find_column
     from pyg_samsa.io.name_columns import find_names
 
     if not name_column:
-        return find_names(table.header, smiles) if table.header else None
+        after = smiles + 1 if is_list and smiles is not None else None
+        return find_names(table.header, smiles) if table.header else after
     if table.header:
         return find_column(table.header, name_column, key="--name-column")
     if table.has_blocks:
@@ -202,8 +204,8 @@ def _rows(
         else:
             molecule = molecule.strip()
             # Lists of SMILES have a name after a blank; what follows a bar are RDKit's own extensions.
-            text, _, rest = molecule.partition(" ") if label is None else (molecule, "", "")
-            if rest.strip() and not rest.lstrip().startswith("|"):
+            text, _, rest = molecule.partition(" ")
+            if not name and rest.strip() and not rest.lstrip().startswith("|"):
                 molecule, name = text, rest
         number = before + row + 1
         yield _Row(number, _printable(name) or f"row {number}", molecule, fields[row], notes[row])

@@ -38,6 +38,14 @@ def test_a_list_without_a_header_keeps_its_first_molecule_and_its_names(write, n
     assert (found.molecules, found.left_out) == (names, 0)
 
 
+def test_names_of_a_list_may_stand_after_a_tab(write):
+    text = "CCO\tethanol\nCCN\tamine 2\nCC\n"
+    names = [("ethanol", "CCO"), ("amine 2", "CCN"), ("row 3", "CC")]
+    assert read_molecules([write("list.smi", text)]).molecules == names
+    # In other tables without a header the next column may be a number.
+    assert read_molecules([write("list.csv", "CCO,1.5\nCCN,2.5\n")]).molecules == [("row 1", "CCO"), ("row 2", "CCN")]
+
+
 @pytest.mark.parametrize("name", ["in.csv", "in.csv.gz", "in.dat"])
 def test_columns(write, name):
     table = write(name, CSV)
