@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from pyg_samsa.chem.first_row import open_molecules
 from pyg_samsa.errors import ConfigError, DataNotFoundError
-from pyg_samsa.io.csv_columns import SMILES_NAMES, find_column
+from pyg_samsa.io.csv_columns import SMILES_NAMES, column_number, find_column
 from pyg_samsa.io.tables.csv_format import CsvReader
 from pyg_samsa.io.tables.formats import is_sdf
 from pyg_samsa.io.tables.gzip_format import GzipStream
@@ -73,10 +73,33 @@ def open_molecule_table(
                 rows, smiles_column = stack.enter_context(open_molecules(stream, **options))
                 reader = CsvReader(rows, format)
         if reader.header and not reader.has_blocks:
-            place = find_column(reader.header, smiles_column, key="--smiles-column", fallbacks=SMILES_NAMES)
+            place = find_molecules(reader, smiles_column)
             if place in reader.numeric:
                 raise ConfigError("--smiles-column", reader.header[place], "a column of texts; this one holds numbers")
         yield reader, smiles_column
+
+
+def find_molecules(table: TableReader, smiles_column: str = "") -> int:
+    r"""Return the place of the column of SMILES; -1 for a file of structures.
+
+    Args:
+        table: An open table.
+        smiles_column: Name or number of the column; empty finds it, and is the first one without names of columns.
+
+    Raises:
+        ConfigError: There is no such column.
+
+    Example:
+        >>> from io import BytesIO
+        >>> with open_molecule_table(BytesIO(b"name,smiles\nethane,CC\n")) as (reader, column):
+        ...     find_molecules(reader, column)
+        1
+    """
+    if table.has_blocks:
+        return -1
+    if table.header:
+        return find_column(table.header, smiles_column, key="--smiles-column", fallbacks=SMILES_NAMES)
+    return column_number(smiles_column or "1", key="--smiles-column")
 
 
 @contextmanager

@@ -130,17 +130,13 @@ def _read_table(
     decimal: str,
 ) -> GivenMolecules:
     from pyg_samsa.chem.mol_blocks import block_smiles, why_unreadable
-    from pyg_samsa.chem.molecule_table import open_molecule_table
-    from pyg_samsa.io.csv_columns import SMILES_NAMES, find_column, find_extra_columns
+    from pyg_samsa.chem.molecule_table import find_molecules, open_molecule_table
+    from pyg_samsa.io.csv_columns import find_extra_columns
 
     if not path.is_file():
         raise DataNotFoundError(f"{path}: no such file", hint="Pass a table, or SMILES.")
     with open_molecule_table(path, format, smiles_column=smiles_column) as (table, column):
-        place: int | None = None
-        if not table.has_blocks and table.header:
-            place = find_column(table.header, column, key="--smiles-column", fallbacks=SMILES_NAMES)
-        elif not table.has_blocks:
-            place = int(column) - 1
+        place = find_molecules(table, column)
         extra = find_extra_columns(table.header, extra_columns, key=KEY)
         label = _name_place(table, place, name_column, is_list=path.name.lower().endswith(_LISTS))
         found: list[tuple[_Row, str]] = []
@@ -148,7 +144,7 @@ def _read_table(
         notes: list[str] = []
         before = left_out = 0
         while (chunk := table.take(_CHUNK)) is not None:
-            refusals = chunk.refusals(-1 if place is None else place)
+            refusals = chunk.refusals(place)
             free = limit - len(found) - len(unreadable) if limit else len(chunk)
             there = [row for row, refusal in enumerate(refusals) if not refusal]
             left_out += max(0, len(there) - free)
@@ -172,34 +168,33 @@ def _read_table(
     return GivenMolecules(molecules, [row.number for row in rows], numbers, left_out, unreadable, notes)
 
 
-def _name_place(table: TableReader, smiles: int | None, name_column: str, *, is_list: bool) -> int | None:
+def _name_place(table: TableReader, smiles: int, name_column: str, *, is_list: bool) -> int | None:
     """Return the place of the column or property with the names, or None; lists have them after the SMILES."""
-    from pyg_samsa.io.csv_columns import find_column
+    from pyg_samsa.io.csv_columns import column_number, find_column
     from pyg_samsa.io.name_columns import find_names
 
+    if not name_column and table.header:
+        return find_names(table.header, None if table.has_blocks else smiles)
     if not name_column:
-        after = smiles + 1 if is_list and smiles is not None else None
-        return find_names(table.header, smiles) if table.header else after
+        return smiles + 1 if is_list else None
     if table.header:
         return find_column(table.header, name_column, key="--name-column")
     if table.has_blocks:
         hint = "Titles of the records are the names: leave out --name-column."
         raise ConfigError("--name-column", name_column, "nothing, because the structures have no properties", hint=hint)
-    if not name_column.isdecimal() or int(name_column) < 1:
-        raise ConfigError("--name-column", name_column, "the number of a column, from 1, for a table without a header")
-    return int(name_column) - 1
+    return column_number(name_column, key="--name-column")
 
 
 def _rows(
-    chunk: Chunk, kept: Sequence[int], smiles: int | None, label: int | None, extra: Sequence[int], before: int
+    chunk: Chunk, kept: Sequence[int], smiles: int, label: int | None, extra: Sequence[int], before: int
 ) -> Iterator[_Row]:
     """Yield the rows of a chunk, numbered after those before it."""
-    molecules, notes = chunk.molecules(-1 if smiles is None else smiles), chunk.notes()
+    molecules, notes = chunk.molecules(smiles), chunk.notes()
     names = chunk.texts(label) if label is not None else [""] * len(chunk)
     fields = list(zip(*(chunk.texts(place) for place in extra), strict=True)) or [()] * len(chunk)
     for row in kept:
         molecule, name = molecules[row], names[row]
-        if smiles is None:
+        if smiles < 0:  # blocks of structures
             name = _printable(name) or _printable(molecule.partition("\n")[0])
         else:
             molecule = molecule.strip()

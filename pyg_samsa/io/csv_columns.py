@@ -123,6 +123,25 @@ def find_column(header: Sequence[str], wanted: str, *, key: str, fallbacks: Sequ
     raise NoColumnError(key, wanted, header, hint=suggest(wanted, names))
 
 
+def column_number(wanted: str, *, key: str) -> int:
+    """Return the position of a column of a table without names of columns.
+
+    Args:
+        wanted: The number of the column, from 1.
+        key: Name of the setting, for the error.
+
+    Raises:
+        ConfigError: It is no such number.
+
+    Example:
+        >>> column_number("2", key="--smiles-column")
+        1
+    """
+    if not wanted.isdecimal() or int(wanted) < 1:
+        raise ConfigError(key, wanted, "the number of a column, from 1, for a table without a header")
+    return int(wanted) - 1
+
+
 def column_word(header: Sequence[str], place: int) -> str:
     """Return the word by which a column is asked for: its name, or its number if it has none or shares it.
 

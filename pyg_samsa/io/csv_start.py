@@ -169,6 +169,19 @@ _OTHER_FORMATS = {
 }
 
 
+def known_format(start: bytes) -> tuple[str, str] | None:
+    r"""Return what a file is by its first bytes, and how to make a CSV file of it; None if it is of no known format.
+
+    Args:
+        start: The first bytes of the file.
+
+    Example:
+        >>> known_format(b"%PDF-1.7"), known_format(b"smiles")
+        (('a PDF document', 'Copy the table into a CSV file.'), None)
+    """
+    return next((known for magic, known in _OTHER_FORMATS.items() if start.startswith(magic)), None)
+
+
 def refuse_other_formats(start: bytes, name: str) -> None:
     r"""Raise an error about a file that is no table of text, with the cure.
 
@@ -184,9 +197,8 @@ def refuse_other_formats(start: bytes, name: str) -> None:
         Traceback (most recent call last):
         pyg_samsa.errors.DataError: table.csv: this is an Excel workbook or a zip archive, not a CSV file
     """
-    for magic, (kind, cure) in _OTHER_FORMATS.items():
-        if start.startswith(magic):
-            raise _not_csv(name, kind, cure)
+    if known := known_format(start):
+        raise _not_csv(name, *known)
     if structure := _structure(start):
         raise _not_csv(name, structure, _ONE_MOLECULE)
     lines = start.splitlines()[:4]

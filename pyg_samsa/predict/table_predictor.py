@@ -16,10 +16,11 @@ import numpy as np
 
 from pyg_samsa.chem.mol_blocks import block_smiles, parse_blocks
 from pyg_samsa.chem.molecule_changes import Change
+from pyg_samsa.chem.molecule_table import find_molecules
 from pyg_samsa.chem.parsing import parse_molecules, parse_stream
 from pyg_samsa.errors import ConfigError, check_choice
 from pyg_samsa.io.cells import DECIMALS, count_digits, read_number, write_number
-from pyg_samsa.io.csv_columns import SMILES_NAMES, find_column, find_extra_columns
+from pyg_samsa.io.csv_columns import find_extra_columns
 from pyg_samsa.io.extra_column import ExtraColumn
 from pyg_samsa.io.formulas import escape_formula
 from pyg_samsa.io.memory import return_memory
@@ -249,24 +250,13 @@ class TablePredictor:
     ) -> None:
         self.predictor, self.table, self.options, self.nearest = predictor, table, options, nearest
         self.predict: ChunkPredictor = partial(predict_chunks, predictor, options=options, has_blocks=table.has_blocks)
-        self.column = self._find_molecules()
+        self.column = find_molecules(table, options.smiles_column)
         columns = [ExtraColumn.of(name) for name in predictor.extra_columns]
         places = find_extra_columns(table.header, columns, key="IN")
         self.extra = {column: places[column] for column in columns}
         std = predictor.target_std
         self._spreads: list[float | None] = [None] * len(predictor.target_names) if std is None else std.tolist()
         self.writer = self._writer()
-
-    def _find_molecules(self) -> int:
-        if self.table.has_blocks:
-            return -1
-        if self.table.header:
-            given = self.options.smiles_column
-            return find_column(self.table.header, given, key="--smiles-column", fallbacks=SMILES_NAMES)
-        name = self.options.smiles_column or "1"
-        if not name.isdecimal() or int(name) < 1:
-            raise ConfigError("--smiles-column", name, "the number of a column, from 1, for a table without a header")
-        return int(name) - 1
 
     def header(self) -> list[str]:
         r"""Return the names of all columns; added names are made unique.

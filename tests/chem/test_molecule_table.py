@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 from rdkit import Chem
 
-from pyg_samsa.chem.molecule_table import open_molecule_table
+from pyg_samsa.chem.molecule_table import find_molecules, open_molecule_table
 from pyg_samsa.errors import ConfigError, DataError, DataNotFoundError
 
 SDF = (Chem.MolToMolBlock(Chem.MolFromSmiles("CCO")) + "$$$$\n").encode()
@@ -71,3 +71,13 @@ def test_properties_of_records_are_no_columns_of_molecules(tmp_path):
     (tmp_path / "in.sdf").write_bytes(SDF.replace(b"$$$$", b"> <pH>\n7\n\n> <note>\nx\n\n$$$$"))
     with open_molecule_table(tmp_path / "in.sdf", "sdf") as (reader, column):
         assert (reader.header, column) == (["pH", "note"], "")
+
+
+def test_the_place_of_the_molecules():
+    with open_molecule_table(io.BytesIO(SDF), "sdf") as (reader, column):
+        assert find_molecules(reader, column) == -1
+    with open_molecule_table(io.BytesIO(b"ethanol,CCO\namine,CCN\n"), smiles_column="2") as (reader, column):
+        assert find_molecules(reader, column) == 1
+        assert find_molecules(reader) == 0
+        with pytest.raises(ConfigError, match=r"--smiles-column: got '0', expected the number of a column, from 1"):
+            find_molecules(reader, "0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,7 @@ from typing import IO
 
 from pyg_samsa.errors import DataError
 from pyg_samsa.io.csv_rows import BYTE_FALLBACK
+from pyg_samsa.io.csv_start import known_format
 from pyg_samsa.io.tables.table import AddedColumn, Chunk, TableReader, TableWriter
 
 _END, _BLOCK_END = b"$$$$", b"M  END"
@@ -173,9 +175,10 @@ def properties(record: bytes) -> dict[str, str]:
 
 def _other_format(start: bytes) -> str:
     """Return what a file without the ends of structures may be, from its first bytes."""
-    known = {b"\x1f\x8b": "a gzip archive", b"PAR1": "a Parquet file", b"PK": "a zip archive"}
-    known |= {b"\xff\xfe": "a text in UTF-16", b"\xfe\xff": "a text in UTF-16"}
-    return next((what for magic, what in known.items() if start.startswith(magic)), "a text without M  END or $$$$")
+    if known := known_format(start):
+        return known[0]
+    utf16 = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return "a text in UTF-16" if utf16 else "a text without M  END or $$$$"
 
 
 def _records(file: IO[bytes], name: str) -> Iterator[bytes]:
